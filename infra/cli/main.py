@@ -1,0 +1,33 @@
+"""The `rookery` command: answers go to standard output, progress and errors to the other."""
+
+import sys
+
+import typer
+from rich.markup import escape
+
+from infra.cli import demo, doctor, down, logs, status, up
+from infra.cli.output import say
+from infra.local.failures import LocalError
+
+application = typer.Typer(
+    name="rookery",
+    help="Runs Rookery on this machine and looks into it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (up.up, down.down, status.status, doctor.doctor, logs.logs, demo.demo):
+    application.command()(command)
+
+
+def main() -> None:
+    """The entry point. An error that an operator can act on is one message and exit status 1."""
+    try:
+        application()
+    except (LocalError, ValueError) as error:
+        say(f"[bold red]error[/] {escape(str(error))}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

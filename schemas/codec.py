@@ -1,0 +1,174 @@
+"""Events to bytes and back: Avro in the Confluent wire format, personal fields sealed under their subject's key.
+
+Wire format (Confluent): byte 0, then the schema's id as a big-endian 32-bit integer, then the Avro body. The id names
+the writer's schema, so that bytes of any released version are read for ever. Sealing is done by the caller's
+function, so that this module knows no keys.
+"""
+
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from io import BytesIO
+from typing import Any
+from uuid import UUID
+
+import fastavro
+from fastavro.types import Schema
+
+from schemas.catalogue import EventSchema, event_schemas
+from schemas.types import EVENT_TYPES, Event
+
+MAGIC = struct.Struct(">bI")
+
+# (subject_id, event name, field, event_id, plain text) -> sealed bytes
+Seal = Callable[[UUID, str, str, UUID, str], bytes]
+# (subject_id, event name, field, event_id, sealed bytes) -> plain text, or None when the key is destroyed
+Unseal = Callable[[UUID, str, str, UUID, bytes], str | None]
+# schema id -> (subject, schema as parsed JSON); asks the registry for an id not seen before
+WriterSchemas = Callable[[int], tuple[str, dict[str, Any]]]
+
+
+class MalformedRecord(ValueError):
+    """The bytes are not a record in the wire format, or not what their schema says."""
+
+
+class UnknownEventType(LookupError):
+    """The record's schema is of an event this process does not know: deploy readers before writers."""
+
+
+class _EventCodec:
+    """How the fields of one event type cross between Python and Avro."""
+
+    def __init__(self, schema: EventSchema) -> None:
+        self.name = schema.name
+        self.type: type[Any] = EVENT_TYPES[schema.name]
+        self.parsed: Schema = _without_logical_types(schema.avro)
+        self.one_id: list[str] = []
+        self.optional_id: list[str] = []
+        self.many_ids: list[str] = []
+        self.sealed: list[str] = []
+        self.plain: list[str] = []
+        for field in schema.avro["fields"]:
+            kind, name = field["type"], field["name"]
+            if field.get("sealed"):
+                self.sealed.append(name)
+            elif kind == ["null", "Id"]:
+                self.optional_id.append(name)
+            elif isinstance(kind, dict) and kind["type"] == "array" and kind["items"] == "Id":
+                self.many_ids.append(name)
+            elif kind == "Id" or (isinstance(kind, dict) and kind.get("name") == "Id"):
+                self.one_id.append(name)
+            else:
+                self.plain.append(name)
+
+    def to_avro(self, event: Any, seal: Seal) -> dict[str, Any]:
+        row: dict[str, Any] = {name: getattr(event, name) for name in self.plain}
+        for name in self.one_id:
+            row[name] = getattr(event, name).bytes
+        for name in self.optional_id:
+            value = getattr(event, name)
+            row[name] = None if value is None else value.bytes
+        for name in self.many_ids:
+            row[name] = [value.bytes for value in getattr(event, name)]
+        for name in self.sealed:
+            text = getattr(event, name)
+            row[name] = None if text is None else seal(event.subject_id, self.name, name, event.event_id, text)
+        return row
+
+    def from_avro(self, row: dict[str, Any], unseal: Unseal | None) -> Event:
+        for name in self.one_id:
+            row[name] = UUID(bytes=row[name])
+        for name in self.optional_id:
+            if row[name] is not None:
+                row[name] = UUID(bytes=row[name])
+        for name in self.many_ids:
+            row[name] = tuple(UUID(bytes=value) for value in row[name])
+        for name in self.sealed:
+            if row[name] is not None:
+                row[name] = (
+                    None if unseal is None else unseal(row["subject_id"], self.name, name, row["event_id"], row[name])
+                )
+        event: Event = self.type(**row)
+        return event
+
+
+class Codec:
+    """Encodes events of the current schemas and decodes those of any registered version."""
+
+    def __init__(self, schema_ids: Mapping[str, int], writer_schemas: WriterSchemas | None = None) -> None:
+        """`schema_ids` maps event names ("PostLiked") to the registry's ids of the current schemas."""
+        self._by_name = {name: _EventCodec(schema) for name, schema in event_schemas().items()}
+        self._headers = {name: MAGIC.pack(0, schema_id) for name, schema_id in schema_ids.items()}
+        self._by_id: dict[int, tuple[_EventCodec, Schema | None]] = {
+            schema_id: (self._by_name[name], None) for name, schema_id in schema_ids.items()
+        }
+        self._writer_schemas = writer_schemas
+
+    def encode(self, event: Event, seal: Seal) -> bytes:
+        """The record's value. Raises ValueError when a field is not what the schema says."""
+        name = type(event).__name__
+        codec = self._by_name[name]
+        out = BytesIO()
+        out.write(self._headers[name])
+        fastavro.schemaless_writer(out, codec.parsed, codec.to_avro(event, seal))
+        return out.getvalue()
+
+    def subjects(self, values: Iterable[bytes]) -> set[UUID]:
+        """Whose keys are needed to read the sealed fields of these records."""
+        needed = set()
+        for value in values:
+            codec, _ = self._reader(value)
+            if codec.sealed:
+                # Avro writes fixed fields as they are; event_id (16), occurred_at (a varint), then subject_id.
+                end = MAGIC.size + 16
+                while value[end] & 0x80:
+                    end += 1
+                needed.add(UUID(bytes=value[end + 1 : end + 17]))
+        return needed
+
+    def decode(self, value: bytes, unseal: Unseal | None = None) -> Event:
+        """The event of a record's value; sealed fields are None without `unseal`.
+
+        Raises MalformedRecord or UnknownEventType.
+        """
+        codec, writer = self._reader(value)
+        body = BytesIO(value)
+        body.seek(MAGIC.size)
+        try:
+            if writer is None:
+                row = fastavro.schemaless_reader(body, codec.parsed, None)
+            else:
+                row = fastavro.schemaless_reader(body, writer, codec.parsed)
+            return codec.from_avro(row, unseal)  # type: ignore[arg-type]
+        except (EOFError, ValueError, TypeError, IndexError, UnicodeDecodeError) as error:
+            raise MalformedRecord(f"not a {codec.name}: {error!r}") from error
+
+    def _reader(self, value: bytes) -> tuple[_EventCodec, Schema | None]:
+        if len(value) <= MAGIC.size:
+            raise MalformedRecord(f"{len(value)} bytes are too few for a record")
+        magic, schema_id = MAGIC.unpack_from(value)
+        if magic != 0:
+            raise MalformedRecord(f"first byte is {magic}, not 0")
+        found = self._by_id.get(schema_id)
+        if found is None:
+            found = self._by_id[schema_id] = self._look_up(schema_id)
+        return found
+
+    def _look_up(self, schema_id: int) -> tuple[_EventCodec, Schema | None]:
+        if self._writer_schemas is None:
+            raise UnknownEventType(f"schema {schema_id} is not one of ours")
+        subject, avro = self._writer_schemas(schema_id)
+        codec = self._by_name.get(subject.rpartition(".")[2])
+        if codec is None:
+            raise UnknownEventType(f"schema {schema_id} is {subject}, which this process does not know")
+        return codec, _without_logical_types(avro)
+
+
+def _without_logical_types(avro: dict[str, Any]) -> Schema:
+    """The schema with times as plain longs: events carry whole microseconds, and datetimes are slow to make."""
+
+    def strip(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: strip(value) for key, value in node.items() if key != "logicalType"}
+        return [strip(item) for item in node] if isinstance(node, list) else node
+
+    return fastavro.parse_schema(strip(avro))

@@ -1,0 +1,64 @@
+"""Registers every event schema with the registry, as a step of its own: producers and projectors only look ids up.
+
+python -m schemas.registration REGISTRY_URL
+"""
+
+import json
+import sys
+from typing import Any
+
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry.common.schema_registry_client import ConfigCompatibilityLevel, ServerConfig
+
+from schemas.catalogue import event_schemas
+from schemas.codec import Codec
+
+COMPATIBILITY = ConfigCompatibilityLevel.FULL_TRANSITIVE
+
+
+def register(registry_url: str) -> dict[str, int]:
+    """Registers the schemas with their compatibility and answers their ids by event name; repeating changes nothing."""
+    client = SchemaRegistryClient({"url": registry_url})
+    ids = {}
+    for name, schema in event_schemas().items():
+        ids[name] = client.register_schema(schema.subject, _schema(schema.avro))
+        client.set_config(schema.subject, ServerConfig(compatibility=COMPATIBILITY))
+    return ids
+
+
+def schema_ids(registry_url: str) -> dict[str, int]:
+    """The ids of the current schemas by event name.
+
+    Raises confluent_kafka.schema_registry.error.SchemaRegistryError when one is not registered.
+    """
+    client = SchemaRegistryClient({"url": registry_url})
+    return {
+        name: _registered_id(client.lookup_schema(schema.subject, _schema(schema.avro)).schema_id)
+        for name, schema in event_schemas().items()
+    }
+
+
+def open_codec(registry_url: str) -> Codec:
+    """A codec that knows the current ids and asks the registry for the schema of an id it has not seen."""
+    client = SchemaRegistryClient({"url": registry_url})
+
+    def writer_schema(schema_id: int) -> tuple[str, dict[str, Any]]:
+        avro = json.loads(str(client.get_schema(schema_id).schema_str))
+        return f"{avro['namespace']}.{avro['name']}", avro
+
+    return Codec(schema_ids(registry_url), writer_schema)
+
+
+def _schema(avro: dict[str, Any]) -> Schema:
+    return Schema(json.dumps(avro), "AVRO")
+
+
+def _registered_id(schema_id: int | None) -> int:
+    if schema_id is None:
+        raise LookupError("the registry answered no id")
+    return schema_id
+
+
+if __name__ == "__main__":
+    for event_name, event_id in register(sys.argv[1]).items():
+        print(f"{event_id:>4}  {event_name}")

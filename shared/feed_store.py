@@ -1,0 +1,172 @@
+"""Warm home feeds as readers see them: one call each to the functions in Redis, one exception when they are not there.
+
+How a cold feed is filled without a gap (the argument is in projectors/feed/functions.lua):
+
+    page = store.page(viewer_id, before=None, limit=400)          # a page: done
+    begun = store.begin(viewer_id)                                # None: somebody else filled it, read the page
+    wait until PostgreSQL `graph` has reached begun.positions of topic graph; read whom the viewer follows
+    joined = store.join(viewer_id, begun.nonce, followees)        # None: begin anew
+    wait until PostgreSQL `posts` has reached joined of topic posts; read their and the viewer's own newest items
+    store.fill(viewer_id, begun.nonce, floor, items)              # False: begin anew
+
+`FeedUnavailable` from any of them (and a third failed attempt) means: answer straight from PostgreSQL.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID, uuid4
+
+import redis
+
+from shared.environment import Environment
+from shared.position import Position
+
+CONNECT_SECONDS = 0.5
+ANSWER_SECONDS = 2.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class FeedUnavailable(Exception):
+    """Redis is away, or was flushed and is not yet in use again. PostgreSQL has everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Newest first. Nothing newer than `floor` is missing; with None nothing lies below it either.
+
+    Fewer items than asked for means that the floor is reached: what is not newer than it is PostgreSQL's to answer.
+    `nonce` stays the same for as long as the feed stays warm.
+    """
+
+    items: list[UUID]
+    floor: UUID | None
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A filling under way; `positions` is where the shard stands, for every partition of every topic."""
+
+    nonce: str
+    positions: list[Position]
+
+
+def shard_of(user_id: UUID, shards: int) -> int:
+    return int.from_bytes(user_id.bytes[-4:], "big") % shards
+
+
+def shard_key(shard: int, name: str = "position") -> str:
+    """A key of a shard, hash-tagged so that all of a shard's keys are on one node of a Redis Cluster."""
+    return f"{{s:{shard}}}:{name}"
+
+
+def _available(method: Callable[P, T]) -> Callable[P, T]:
+    """Every trouble with Redis as FeedUnavailable: the caller has one other way, whatever the trouble is."""
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except (redis.RedisError, OSError) as error:
+            raise FeedUnavailable(f"{type(error).__name__}: {error}") from error
+
+    return call
+
+
+class FeedStore:
+    """One per process; threads may share it. The client must decode responses."""
+
+    def __init__(self, client: redis.Redis, shards: int, items_max: int) -> None:
+        self._client: Any = client
+        self._shards = shards
+        self._items_max = items_max
+
+    @classmethod
+    def open(cls, environment: Environment) -> "FeedStore":
+        """Connects when first needed."""
+        client = redis.Redis.from_url(
+            environment.redis_url,
+            decode_responses=True,
+            socket_connect_timeout=CONNECT_SECONDS,
+            socket_timeout=ANSWER_SECONDS,
+        )
+        return cls(client, environment.feed_shards, environment.feed_items_max)
+
+    @_available
+    def page(self, user_id: UUID, before: UUID | None, limit: int) -> FeedPage | None:
+        """The newest items older than `before` (None: the newest of all); None when the feed is cold."""
+        found = self._call("feed_page", user_id, user_id.hex, before.hex if before else "", limit)
+        if found[0] != "warm":
+            return None
+        _, nonce, floor, *items = found
+        return FeedPage(items=[_id(item) for item in items], floor=_id(floor) if floor else None, nonce=nonce)
+
+    @_available
+    def begin(self, user_id: UUID) -> Begun | None:
+        """Starts filling a cold feed, or joins in a filling under way; None when it is warm already."""
+        state, nonce, positions = self._call("feed_begin", user_id, user_id.hex, uuid4().hex)
+        if state == "absent":
+            raise FeedUnavailable("the shard has no incarnation yet")
+        return None if state == "warm" else Begun(nonce, _positions(positions))
+
+    @_available
+    def join(self, user_id: UUID, nonce: str, authors: Iterable[UUID]) -> list[Position] | None:
+        """Has everything that these authors and the reader publish from now on pushed; answers where the shard stands.
+
+        None when a relationship has changed since `begin` (or the filling took longer than a minute): begin anew. An
+        empty list when the feed is warm already.
+        """
+        names = {author.hex for author in authors} | {user_id.hex}
+        state, positions = self._call("feed_join", user_id, user_id.hex, nonce, *sorted(names))
+        return None if state == "cold" else _positions(positions)
+
+    @_available
+    def fill(self, user_id: UUID, nonce: str, floor: UUID | None, items: Sequence[UUID]) -> bool:
+        """Makes the feed warm. `items` are the newest of those it could ever show while these follows stand.
+
+        `floor` is the oldest of them if there may be older ones, or None if these are all. At most `items_max` are
+        kept. False when the nonce no longer counts: begin anew.
+        """
+        lowest = floor.hex if floor else ""
+        hexes = [item.hex for item in items]
+        answer = self._call("feed_fill", user_id, user_id.hex, nonce, self._items_max, lowest, *hexes)
+        return bool(answer == "warm")
+
+    @_available
+    def positions(self, user_id: UUID) -> list[Position]:
+        """Where the reader's shard stands in every partition; empty while it has no incarnation."""
+        found = self._client.hgetall(shard_key(shard_of(user_id, self._shards)))
+        return _positions([part for pair in found.items() for part in pair])
+
+    @_available
+    def warm_feeds(self) -> Iterator[tuple[UUID, FeedPage]]:
+        """Every filled feed as it is, for comparing. Keeps them warm, as reading does; not to be used per request."""
+        return iter([entry for shard in range(self._shards) for entry in self._warm_feeds_of(shard)])
+
+    def _warm_feeds_of(self, shard: int) -> Iterator[tuple[UUID, FeedPage]]:
+        prefix = shard_key(shard, "warm:")
+        for key in self._client.scan_iter(match=prefix + "*", count=1_000):
+            user_id = _id(key.removeprefix(prefix))
+            page = self.page(user_id, None, 2 * self._items_max)
+            if page is not None:
+                yield user_id, page
+
+    def _call(self, function: str, user_id: UUID, *arguments: str | int) -> Any:
+        return self._client.fcall(function, 1, shard_key(shard_of(user_id, self._shards)), *arguments)
+
+
+def _id(text: str) -> UUID:
+    return UUID(int=int(text, 16))
+
+
+def _positions(flat: Sequence[str]) -> list[Position]:
+    """From "topic:partition", "offset:epoch", ..."""
+    found = []
+    for name, value in zip(flat[::2], flat[1::2], strict=True):
+        topic, _, partition = name.rpartition(":")
+        found.append(Position(topic, int(partition), int(value.partition(":")[0])))
+    return sorted(found)
