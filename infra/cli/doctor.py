@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from infra.cli.output import megabytes, print_json, screen
@@ -43,8 +44,11 @@ def doctor(
     else:
         table = Table(box=None, pad_edge=False, show_header=False)
         for check in checks:
-            table.add_row("[green]ok[/]" if check.ok else "[red]no[/]", check.name, check.detail, check.remedy or "")
+            table.add_row("[green]ok[/]" if check.ok else "[red]no[/]", check.name, escape(check.detail))
         screen.print(table)
+        for check in checks:
+            if check.remedy:
+                screen.print(f"{check.name}: [bold]{escape(check.remedy)}[/]", soft_wrap=True)
     raise typer.Exit(0 if healthy else 1)
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from infra.cli.output import duration, megabytes, print_json, screen
@@ -117,7 +118,7 @@ def _show(installation: Installation, lines: list[Line], total: memory.Memory) -
             duration(line.seconds) if line.seconds else "",
             megabytes(line.memory_proportional) if line.pid else "",
             megabytes(line.memory_resident) if line.pid else "",
-            line.detail.splitlines()[0][:detail_width] if line.detail else "",
+            escape(line.detail.splitlines()[0][:detail_width]) if line.detail else "",
         )
     table.add_row("total", "", "", "", megabytes(total.proportional), megabytes(total.resident), "")
     screen.print(table)

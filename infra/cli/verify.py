@@ -20,5 +20,12 @@ def verify(
     """Compare every read model with the log. Exit status 3 when something differs, 1 when it could not compare."""
     if not (REPOSITORY / "tests" / "model" / "verify.py").exists():
         raise LocalError("the reference model is not installed with the package: run this in a clone of the repository")
-    arguments = [sys.executable, "-m", "tests.model.verify", "--timeout", str(timeout), *(["--json"] if as_json else [])]
+    arguments = [
+        sys.executable,
+        "-m",
+        "tests.model.verify",
+        "--timeout",
+        str(timeout),
+        *(["--json"] if as_json else []),
+    ]
     raise typer.Exit(subprocess.run(arguments, cwd=REPOSITORY, check=False).returncode)

@@ -61,7 +61,8 @@ if ! recent_enough .venv/bin/python; then
     rm -rf .venv
     "$uv" venv --quiet --no-python-downloads --python "$python" .venv
 fi
-"$uv" pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock
+# Compiled here once, not by a dozen processes at the same time at their first start.
+"$uv" pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes requirements.lock
 # The build backend is in the lock, so that building needs nothing else.
 "$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 echo "$wanted $PWD" >"$stamp"

@@ -33,6 +33,7 @@ from infra.local.failures import LocalError, NotReadyError, StepError
 from infra.local.installation import Installation, exclusive
 from infra.local.programs import Program
 from infra.local.supervision import RUNNING, Supervisor, code_digest
+from schemas import registration
 from shared.environment import REPOSITORY
 
 SERVER_SECONDS_MAX = 90
@@ -137,11 +138,13 @@ def _start_servers(installation: Installation, supervisor: Supervisor, say: Say,
     environment = installation.environment
     supervisor.launch(program.name for program in programs.servers(installation))
 
-    def relational() -> None:
+    def stores() -> None:
         _await_server(installation, supervisor, "postgres", say)
+        _await_server(installation, supervisor, "redis", say)
         _timed(say, "databases and roles", lambda: databases.create(environment))
         if migrate:
-            _together([partial(_migrate, installation, name, say) for name in ("default", "vault")])
+            _module(installation, say, "migrations", "infra.local.migrations")
+            _module(installation, say, "projections", "projectors.runtime.prepare")
 
     def log() -> None:
         _await_server(installation, supervisor, "kafka", say)
@@ -149,11 +152,9 @@ def _start_servers(installation: Installation, supervisor: Supervisor, say: Say,
 
     def schemas() -> None:
         _await_server(installation, supervisor, "registry", say)
-        _module(installation, say, "schemas", "schemas.registration", environment.schema_registry_url)
+        _timed(say, "schemas", lambda: registration.register(environment.schema_registry_url))
 
-    _together([relational, log, schemas, lambda: _await_server(installation, supervisor, "redis", say)])
-    if migrate:
-        _module(installation, say, "projections", "projectors.runtime.prepare")
+    _together([stores, log, schemas])
 
 
 def _start_programs(installation: Installation, supervisor: Supervisor, say: Say) -> None:
@@ -200,11 +201,6 @@ def _await_program(
     installation: Installation, supervisor: Supervisor, name: str, question: Callable[[], readiness.Answer]
 ) -> None:
     readiness.wait(installation, name, question, PROGRAM_SECONDS_MAX, lambda: supervisor.require_alive(name))
-
-
-def _migrate(installation: Installation, database: str, say: Say) -> None:
-    arguments = ("migrate", "--database", database, "--no-input", "--verbosity", "0")
-    _module(installation, say, f"migrations of {database}", "command_api.manage", *arguments)
 
 
 def _module(installation: Installation, say: Say, title: str, module: str, *arguments: str) -> None:

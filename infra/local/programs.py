@@ -102,6 +102,9 @@ def process_variables(installation: Installation, environ: Mapping[str, str]) ->
 
 
 def is_configuration(variable: str) -> bool:
+    """Whether a variable says what an installation is; one that only the demo or the tests read is none of these."""
+    if variable.startswith(("ROOKERY_DEMO_", "ROOKERY_TEST_")):
+        return False
     return variable.startswith("ROOKERY_") or variable in ADDRESS_VARIABLES
 
 

@@ -84,7 +84,8 @@ def ask_http(url: str) -> Answer:
         with urllib.request.urlopen(url, timeout=QUESTION_SECONDS_MAX) as answer:
             return Answer(True, answer.read(500).decode(errors="replace").strip())
     except urllib.error.HTTPError as error:
-        return Answer(False, f"{error.code} {error.read(500).decode(errors='replace').strip()}")
+        body = " ".join(error.read(300).decode(errors="replace").split())
+        return Answer(False, f"{error.code} {body}")
     except OSError as error:
         return Answer(False, str(error))
 

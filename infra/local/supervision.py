@@ -21,6 +21,7 @@ PACKAGES = ("schemas", "shared", "command_api", "projectors", "query_api")
 CODE_SUFFIXES = (".py", ".sql", ".lua", ".avsc", ".yaml")
 OPEN_FILES_MAX = 65_536
 START_RETRIES = 60
+FAILING_SECONDS_MAX = 15  # long enough for a start that another server's slow start makes fail first
 RUNNING = ("RUNNING",)
 STOPPED = ("STOPPED", "EXITED", "FATAL")
 
@@ -79,8 +80,8 @@ def _section(installation: Installation, program: Program) -> str:
 
 def _assignment(name: str, value: str) -> str:
     quote = "'" if '"' in value else '"'
-    if quote in value or "\n" in value:
-        raise LocalError(f"{name} holds both kinds of quotes or a line break, which supervisord cannot pass on")
+    if quote in value or "\n" in value or value.strip("'\"") != value:  # supervisord strips quotes at both ends
+        raise LocalError(f"{name} has a line break, both kinds of quotes, or one at an end: supervisord loses those")
     return f"{name}={quote}{_escaped(value)}{quote}"
 
 
@@ -103,6 +104,7 @@ class Supervisor:
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
+        self._failing_since: dict[str, float] = {}
 
     def running(self) -> bool:
         try:
@@ -165,10 +167,15 @@ class Supervisor:
         _wait_until(stopped, seconds_max, lambda: LocalError(f"{', '.join(stopping)} did not stop"))
 
     def require_alive(self, name: str) -> None:
-        """Raises NotReadyError where the program has given up, or ended more than once since it was started."""
-        info = self.states()[name]
-        if info["statename"] == "FATAL":
-            raise NotReadyError(name, info["spawnerr"] or "ended again and again", self._log(name))
+        """Raises NotReadyError where supervisord has given the program up, or it only ends and ends again."""
+        state = self.states()[name]["statename"]
+        if state == "RUNNING":
+            self._failing_since.pop(name, None)
+            return
+        now = time.monotonic()
+        since = self._failing_since.setdefault(name, now) if state == "BACKOFF" else now
+        if state == "FATAL" or now - since > FAILING_SECONDS_MAX:
+            raise NotReadyError(name, "ends again and again", self._log(name))
 
     def shut_down(self) -> None:
         self._call("supervisor.shutdown")

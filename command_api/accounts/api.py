@@ -1,0 +1,148 @@
+"""Accounts over HTTP: registering, signing in and out, tokens.
+
+The endpoints under auth/ ignore an idempotency key: their answers hold secrets, which are not kept to be told again.
+Registering twice with the same name and password is a conflict, or finishes what was cut short.
+"""
+
+import ipaddress
+
+from django.http import JsonResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from command_api.accounts import access_tokens, refresh_tokens, registration, tickets
+from command_api.accounts.models import AccountGuard
+from command_api.accounts.passwords import is_password, weaknesses
+from command_api.accounts.shapes import (
+    Login,
+    Problem,
+    Refresh,
+    Registration,
+    SignedInAnswer,
+    Ticket,
+    Tokens,
+    profile,
+    tokens,
+)
+from command_api.accounts.state import ACTIVE
+from command_api.vault import people
+from command_api.vault.people import Person
+from command_api.web.answers import TOKEN_HEADER, CommandView, token_of
+from command_api.web.bodies import NoBody
+from shared import clock
+from shared.errors import Conflict, FieldError, Unauthenticated, ValidationFailed
+
+WRONG = "the name or the password is wrong"
+
+
+class OpenView(APIView):
+    """For everyone, with or without a token."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+
+class Register(OpenView):
+    @extend_schema(request=Registration, responses={201: SignedInAnswer, 202: SignedInAnswer, 409: Problem})
+    def post(self, request: Request) -> Response:
+        """A new account, signed in at once."""
+        body = Registration.of(request)
+        _check_password(body)
+        now = clock.now()
+        display_name = body.get("display_name", "").strip() or body["username"]
+        person, outcome = registration.register(body["username"], body["email"], display_name, body["password"], now)
+        headers = {TOKEN_HEADER: token_of(outcome.position)}
+        return Response(_signed_in(request, person, now), 201 if outcome.position else 202, headers=headers)
+
+
+class SignIn(OpenView):
+    @extend_schema(request=Login, responses={200: SignedInAnswer, 401: Problem})
+    def post(self, request: Request) -> Response:
+        """Signs in by username or e-mail address."""
+        body = Login.of(request)
+        name = body.get("email") or body.get("username") or ""
+        person = people.by_email(name) if "@" in name else people.by_username(name)
+        if not is_password(body["password"], person.password if person else None) or person is None:
+            raise Unauthenticated(WRONG)
+        headers = _complete(person)
+        return Response(_signed_in(request, person, clock.now()), headers=headers)
+
+
+class RefreshTokens(OpenView):
+    @extend_schema(request=Refresh, responses={200: Tokens, 401: Problem})
+    def post(self, request: Request) -> Response:
+        """A new pair of tokens for a refresh token, which is spent by this."""
+        now = clock.now()
+        user_id, refresh = refresh_tokens.exchange(Refresh.of(request)["refresh"], now)
+        return Response(tokens(user_id, refresh, now))
+
+
+class SignOut(OpenView):
+    @extend_schema(request=Refresh, responses={204: None})
+    def post(self, request: Request) -> Response:
+        """Ends the session that this refresh token belongs to."""
+        refresh_tokens.revoke(Refresh.of(request)["refresh"], clock.now())
+        return Response(status=204)
+
+
+class WebSocketTickets(CommandView):
+    @extend_schema(request=None, responses={201: Ticket})
+    def post(self, request: Request) -> Response:
+        """A ticket that opens one WebSocket within 30 seconds."""
+        NoBody.of(request)
+        ticket = tickets.issue(self.actor_id(request))
+        return Response({"ticket": ticket, "expires_in": tickets.LIFETIME_SECONDS}, 201)
+
+
+def key_set(request: object) -> JsonResponse:
+    """GET /.well-known/jwks.json"""
+    return JsonResponse(access_tokens.key_set(), headers={"Cache-Control": "public, max-age=300"})
+
+
+def _check_password(body: dict[str, str]) -> None:
+    errors = [FieldError("/password", sentence) for sentence in weaknesses(body["password"])]
+    if body.get("password_confirm", body["password"]) != body["password"]:
+        errors.append(FieldError("/password_confirm", "is not the same as the password"))
+    if errors:
+        raise ValidationFailed(errors[0].detail, errors)
+
+
+def _complete(person: Person) -> dict[str, str]:
+    """Finishes a registration that was cut short; the headers that tell of it."""
+    if AccountGuard.objects.filter(user_id=person.user_id, state=ACTIVE).exists():
+        return {}
+    try:
+        outcome = registration.complete(person)
+    except Conflict:
+        raise Unauthenticated(WRONG) from None  # erased a moment ago
+    return {TOKEN_HEADER: token_of(outcome.position)}
+
+
+def _signed_in(request: Request, person: Person, now: int) -> dict[str, object]:
+    people.note_sign_in(person.user_id, client_address(request), now)
+    refresh = refresh_tokens.begin_family(person.user_id, now)
+    return {**tokens(person.user_id, refresh, now), "user": profile(person)}
+
+
+def client_address(request: Request) -> str | None:
+    """Where a request came from; a forwarded address is believed only from the gateway, which is on loopback."""
+    direct = str(request.META.get("REMOTE_ADDR", ""))
+    forwarded = str(request.META.get("HTTP_X_FORWARDED_FOR", "")).rpartition(",")[2].strip()
+    for candidate in (forwarded if _is_loopback(direct) else "", direct):
+        if _is_address(candidate):
+            return candidate
+    return None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(text: str) -> bool:
+    return _is_address(text) and ipaddress.ip_address(text).is_loopback

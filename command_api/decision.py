@@ -1,0 +1,203 @@
+"""What every decision is made of: the rows it may see, what it can answer, and how the rows follow an event.
+
+All of it is pure. `decide(command, state)` answers a draft (an event whose id and time are still to come), Unchanged,
+or raises one of shared.errors. The shell mints the id when all locks are held and after every id in `state.seen`.
+"""
+
+from collections.abc import Iterable
+from typing import TypeVar, assert_never
+from uuid import UUID
+
+import msgspec
+
+from command_api.accounts import state as accounts
+from command_api.accounts.state import Account
+from command_api.notifications import state as notifications
+from command_api.notifications.state import ReadMark
+from command_api.posts import state as posts
+from command_api.posts.state import FOLLOWERS, PUBLIC, Comment, Post
+from command_api.reactions import state as reactions
+from command_api.reactions.state import Reaction
+from command_api.relationships import state as relationships
+from command_api.relationships.state import Follow
+from schemas.types import (
+    CommentAdded,
+    Event,
+    NotificationsRead,
+    PostDeleted,
+    PostLiked,
+    PostPublished,
+    PostUnliked,
+    ProfileEdited,
+    UserErased,
+    UserFollowed,
+    UserRegistered,
+    UserUnfollowed,
+)
+from shared.errors import NotFound, Unauthenticated
+from shared.ids import NIL, time_of
+
+# Pairs of ids: (follower, followee) or (post, actor).
+Pair = tuple[UUID, UUID]
+Row = TypeVar("Row", Account, Post, Comment, Follow, Reaction, ReadMark)
+# What a draft has in place of the ids that are minted later.
+UNMINTED = NIL
+
+
+class Unchanged(msgspec.Struct, frozen=True):
+    """Nothing to do: what the command asks for has been so since `last_event`."""
+
+    last_event: UUID
+
+
+class Reads(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows that a command may look at, so that they are loaded and locked for a whole batch at once.
+
+    The actor's own account is always read, and with every post and comment its author's account, and the actor's
+    follow of the author where the post is for followers.
+    """
+
+    actor_id: UUID
+    new_account: bool = False  # the actor's row may have to be made
+    exclusive: bool = False  # the actor's row is locked against everyone who only looks at it, too
+    accounts: tuple[UUID, ...] = ()
+    posts: tuple[UUID, ...] = ()
+    posts_exclusive: tuple[UUID, ...] = ()
+    comments: tuple[UUID, ...] = ()
+    follows: tuple[Pair, ...] = ()
+    reactions: tuple[Pair, ...] = ()
+    read_mark: bool = False
+
+
+class State:
+    """Guard rows by key, as they are when everything decided so far has happened.
+
+    `seen` collects the last events of the rows that were looked at; `changed_…` the keys to be written back.
+    """
+
+    def __init__(self) -> None:
+        self.accounts: dict[UUID, Account] = {}
+        self.posts: dict[UUID, Post] = {}
+        self.comments: dict[UUID, Comment] = {}
+        self.follows: dict[Pair, Follow] = {}
+        self.reactions: dict[Pair, Reaction] = {}
+        self.read_marks: dict[UUID, ReadMark] = {}
+        self.seen: list[UUID] = []
+        self.changed_accounts: set[UUID] = set()
+        self.changed_posts: set[UUID] = set()
+        self.changed_comments: set[UUID] = set()
+        self.changed_follows: set[Pair] = set()
+        self.changed_reactions: set[Pair] = set()
+        self.changed_read_marks: set[UUID] = set()
+
+    def account(self, user_id: UUID) -> Account | None:
+        return self._looked_at(self.accounts.get(user_id))
+
+    def post(self, post_id: UUID) -> Post | None:
+        return self._looked_at(self.posts.get(post_id))
+
+    def comment(self, comment_id: UUID) -> Comment | None:
+        return self._looked_at(self.comments.get(comment_id))
+
+    def follow(self, follower_id: UUID, followee_id: UUID) -> Follow | None:
+        return self._looked_at(self.follows.get((follower_id, followee_id)))
+
+    def reaction(self, post_id: UUID, actor_id: UUID) -> Reaction | None:
+        return self._looked_at(self.reactions.get((post_id, actor_id)))
+
+    def read_mark(self, user_id: UUID) -> ReadMark | None:
+        return self._looked_at(self.read_marks.get(user_id))
+
+    def is_active(self, user_id: UUID) -> bool:
+        account = self.account(user_id)
+        return account is not None and account.is_active
+
+    def _looked_at(self, row: Row | None) -> Row | None:
+        if row is not None:
+            self.seen.append(row.last_event)
+        return row
+
+
+def acting(state: State, actor_id: UUID) -> Account:
+    """The actor's account. Raises Unauthenticated: a token may outlive its bearer's account."""
+    account = state.account(actor_id)
+    if account is None or not account.is_active:
+        raise Unauthenticated("this account is not active")
+    return account
+
+
+def standing(state: State, post_id: UUID) -> Post:
+    """A post that is there, whoever may see it. Raises NotFound when it, or its author, is gone."""
+    post = state.post(post_id)
+    if post is None or post.deleted or not state.is_active(post.author_id):
+        raise NotFound("there is no such post")
+    return post
+
+
+def visible(state: State, post_id: UUID, viewer_id: UUID) -> Post:
+    """A post that the viewer may see. Raises NotFound for any other, whether or not it exists."""
+    post = standing(state, post_id)
+    if post.author_id == viewer_id or post.visibility == PUBLIC:
+        return post
+    if post.visibility == FOLLOWERS:
+        follow = state.follow(viewer_id, post.author_id)
+        if follow is not None and follow.active:
+            return post
+    raise NotFound("there is no such post")
+
+
+def minted(draft: Event, event_id: UUID) -> Event:
+    """The event of a draft, now that its id is known; what it creates has the same id."""
+    changes: dict[str, UUID | int] = {"event_id": event_id, "occurred_at": time_of(event_id)}
+    if isinstance(draft, PostPublished):
+        changes["post_id"] = event_id
+    elif isinstance(draft, CommentAdded):
+        changes["comment_id"] = event_id
+    return msgspec.structs.replace(draft, **changes)
+
+
+def evolve(state: State, event: Event) -> None:
+    """Brings the rows to what they are after the event."""
+    match event:
+        case UserRegistered():
+            state.accounts[event.subject_id] = accounts.registered(event)
+            state.changed_accounts.add(event.subject_id)
+        case UserErased():
+            state.accounts[event.subject_id] = accounts.erased(event)
+            state.changed_accounts.add(event.subject_id)
+        case PostPublished():
+            state.posts[event.post_id] = posts.published(event)
+            state.changed_posts.add(event.post_id)
+        case PostDeleted():
+            post = state.posts.get(event.post_id)
+            if post is not None:
+                state.posts[event.post_id] = posts.post_deleted(post, event.event_id)
+                state.changed_posts.add(event.post_id)
+        case CommentAdded():
+            state.comments[event.comment_id] = posts.comment_added(event)
+            state.changed_comments.add(event.comment_id)
+        case PostLiked():
+            state.reactions[event.post_id, event.subject_id] = reactions.liked(event)
+            state.changed_reactions.add((event.post_id, event.subject_id))
+        case PostUnliked():
+            state.reactions[event.post_id, event.subject_id] = reactions.unliked(event)
+            state.changed_reactions.add((event.post_id, event.subject_id))
+        case UserFollowed() | UserUnfollowed():
+            state.follows[event.subject_id, event.followee_id] = relationships.follow_set(event)
+            state.changed_follows.add((event.subject_id, event.followee_id))
+        case NotificationsRead():
+            mark = state.read_marks.get(event.subject_id)
+            state.read_marks[event.subject_id] = notifications.marked(mark, event)
+            state.changed_read_marks.add(event.subject_id)
+        case ProfileEdited():
+            pass  # no guard depends on a profile
+        case _:
+            assert_never(event)
+
+
+def state_of(events: Iterable[Event]) -> State:
+    """The rows after these events, in order."""
+    state = State()
+    for event in events:
+        evolve(state, event)
+    return state

@@ -1,0 +1,85 @@
+"""A post is published: what it answers and quotes is visible to its author, and whom it mentions is there."""
+
+from uuid import UUID
+
+import msgspec
+
+from command_api.decision import UNMINTED, Reads, State, acting, visible
+from command_api.posts.content import check_content
+from command_api.posts.state import PUBLIC, VISIBILITIES
+from command_api.posts.text import distinct, folded_hashtag, hashtags_in, is_hashtag, with_mentions
+from schemas.types import PostPublished
+from shared.errors import FieldError, ValidationFailed
+
+CONTENT_CHARACTERS_MAX = 5_000
+MEDIA_MAX = 4
+HASHTAGS_GIVEN_MAX = 30
+
+
+class PublishPost(msgspec.Struct, frozen=True, kw_only=True):
+    """`people` are those whom the text's names stand for, as far as anybody has them: (folded name, id)."""
+
+    actor_id: UUID
+    content: str
+    visibility: str = PUBLIC
+    language: str | None = None
+    hashtags: tuple[str, ...] = ()
+    media_ids: tuple[UUID, ...] = ()
+    reply_to: UUID | None = None
+    quote_of: UUID | None = None
+    people: tuple[tuple[str, UUID], ...] = ()
+
+
+def reads(command: PublishPost) -> Reads:
+    return Reads(
+        actor_id=command.actor_id,
+        accounts=tuple(user_id for _, user_id in command.people),
+        posts=tuple(post_id for post_id in (command.reply_to, command.quote_of) if post_id),
+    )
+
+
+def decide(command: PublishPost, state: State) -> PostPublished:
+    acting(state, command.actor_id)
+    _check(command)
+    answered = visible(state, command.reply_to, command.actor_id) if command.reply_to else None
+    quoted = visible(state, command.quote_of, command.actor_id) if command.quote_of else None
+    there = {name: user_id for name, user_id in command.people if state.is_active(user_id)}
+    content, mentioned_ids = with_mentions(command.content, there)
+    return PostPublished(
+        event_id=UNMINTED,
+        occurred_at=0,
+        subject_id=command.actor_id,
+        post_id=UNMINTED,
+        content=content,
+        hashtags=" ".join(hashtags_of(command)),
+        visibility=command.visibility,
+        language=command.language,
+        mentioned_ids=mentioned_ids,
+        reply_to_id=answered.post_id if answered else None,
+        reply_to_author_id=answered.author_id if answered else None,
+        quote_of_id=quoted.post_id if quoted else None,
+        quote_of_author_id=quoted.author_id if quoted else None,
+    )
+
+
+def hashtags_of(command: PublishPost) -> list[str]:
+    """The hashtags of the text and those given beside it, each once."""
+    given = (folded_hashtag(word.removeprefix("#")) for word in command.hashtags)
+    return distinct([*hashtags_in(command.content), *given])
+
+
+def _check(command: PublishPost) -> None:
+    errors = check_content(command.content, CONTENT_CHARACTERS_MAX)
+    if command.visibility not in VISIBILITIES:
+        errors.append(FieldError("/visibility", f"must be one of {', '.join(VISIBILITIES)}"))
+    if len(command.media_ids) > MEDIA_MAX:
+        errors.append(FieldError("/media_ids", f"at most {MEDIA_MAX}"))
+    # There are no media yet, so that none can be known.
+    errors += [FieldError(f"/media_ids/{index}", "unknown media") for index in range(len(command.media_ids))]
+    if len(command.hashtags) > HASHTAGS_GIVEN_MAX:
+        errors.append(FieldError("/hashtags", f"at most {HASHTAGS_GIVEN_MAX}"))
+    for index, word in enumerate(command.hashtags):
+        if not is_hashtag(word):
+            errors.append(FieldError(f"/hashtags/{index}", "must be one word of letters, digits and _"))
+    if errors:
+        raise ValidationFailed(errors[0].detail, errors)

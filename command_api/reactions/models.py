@@ -1,0 +1,17 @@
+"""The guard table of reactions."""
+
+from django.db import models
+
+
+class ReactionGuard(models.Model):
+    """How a person reacted to a post; written only under the actor's account lock."""
+
+    pk = models.CompositePrimaryKey("actor_id", "post_id")
+    actor_id = models.UUIDField()
+    post_id = models.UUIDField()
+    active = models.BooleanField()
+    reaction = models.TextField()
+    last_event = models.UUIDField()
+
+    class Meta:
+        db_table = "reaction"

@@ -1,0 +1,36 @@
+"""A person follows another no longer; where they did not, nothing changes."""
+
+from uuid import UUID
+
+import msgspec
+
+from command_api.decision import UNMINTED, Reads, State, Unchanged, acting
+from schemas.types import UserUnfollowed
+from shared.errors import Conflict, NotFound
+
+
+class UnfollowUser(msgspec.Struct, frozen=True):
+    actor_id: UUID
+    followee_id: UUID
+
+
+def reads(command: UnfollowUser) -> Reads:
+    return Reads(
+        actor_id=command.actor_id,
+        accounts=(command.followee_id,),
+        follows=((command.actor_id, command.followee_id),),
+    )
+
+
+def decide(command: UnfollowUser, state: State) -> UserUnfollowed | Unchanged:
+    actor = acting(state, command.actor_id)
+    if command.followee_id == command.actor_id:
+        raise Conflict("nobody can follow themselves")
+    if not state.is_active(command.followee_id):
+        raise NotFound("there is no such person")
+    before = state.follow(command.actor_id, command.followee_id)
+    if before is None or not before.active:
+        return Unchanged(before.last_event if before else actor.last_event)
+    return UserUnfollowed(
+        event_id=UNMINTED, occurred_at=0, subject_id=command.actor_id, followee_id=command.followee_id
+    )

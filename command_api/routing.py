@@ -1,0 +1,57 @@
+"""Every command, on one page: what it reads and who decides it."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from command_api.accounts.commands import erase_user, register_user
+from command_api.accounts.commands.erase_user import EraseUser
+from command_api.accounts.commands.register_user import RegisterUser
+from command_api.decision import Reads, State, Unchanged
+from command_api.notifications.commands import mark_notifications_read
+from command_api.notifications.commands.mark_notifications_read import MarkNotificationsRead
+from command_api.posts.commands import add_comment, delete_post, publish_post
+from command_api.posts.commands.add_comment import AddComment
+from command_api.posts.commands.delete_post import DeletePost
+from command_api.posts.commands.publish_post import PublishPost
+from command_api.reactions.commands import like_post, unlike_post
+from command_api.reactions.commands.like_post import LikePost
+from command_api.reactions.commands.unlike_post import UnlikePost
+from command_api.relationships.commands import follow_user, unfollow_user
+from command_api.relationships.commands.follow_user import FollowUser
+from command_api.relationships.commands.unfollow_user import UnfollowUser
+from schemas.types import Event
+
+Command = (
+    RegisterUser
+    | EraseUser
+    | PublishPost
+    | DeletePost
+    | AddComment
+    | LikePost
+    | UnlikePost
+    | FollowUser
+    | UnfollowUser
+    | MarkNotificationsRead
+)
+
+
+class Handler(NamedTuple):
+    """`personal`: its event holds text sealed under the actor's key."""
+
+    reads: Callable[[Any], Reads]
+    decide: Callable[[Any, State], Event | Unchanged]
+    personal: bool = False
+
+
+HANDLERS: dict[type[Command], Handler] = {
+    RegisterUser: Handler(register_user.reads, register_user.decide, personal=True),
+    EraseUser: Handler(erase_user.reads, erase_user.decide),
+    PublishPost: Handler(publish_post.reads, publish_post.decide, personal=True),
+    DeletePost: Handler(delete_post.reads, delete_post.decide),
+    AddComment: Handler(add_comment.reads, add_comment.decide, personal=True),
+    LikePost: Handler(like_post.reads, like_post.decide),
+    UnlikePost: Handler(unlike_post.reads, unlike_post.decide),
+    FollowUser: Handler(follow_user.reads, follow_user.decide),
+    UnfollowUser: Handler(unfollow_user.reads, unfollow_user.decide),
+    MarkNotificationsRead: Handler(mark_notifications_read.reads, mark_notifications_read.decide),
+}

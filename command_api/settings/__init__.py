@@ -1,0 +1,1 @@
+"""The settings of the command API: one module, its values typed and read from shared.environment."""

@@ -1,0 +1,62 @@
+"""Request bodies, checked strictly: no unknown field, no value of another type taken for the right one."""
+
+from typing import Any
+from uuid import UUID
+
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from command_api.web.problems import escaped, field_errors
+from shared.errors import FieldError, ValidationFailed
+
+
+class Text(serializers.CharField):
+    """A string, kept as it was sent."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("trim_whitespace", False)
+        super().__init__(**kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
+
+
+class Id(serializers.UUIDField):
+    """A UUID as a string."""
+
+    def to_internal_value(self, data: Any) -> UUID:
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        found: UUID = super().to_internal_value(data)
+        return found
+
+
+class OneOf(serializers.ChoiceField):
+    """One of a few words."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str):
+            self.fail("invalid_choice", input=data)
+        return super().to_internal_value(data)
+
+
+class Body(serializers.Serializer[Any]):
+    """The fields of a request's body, and no others."""
+
+    @classmethod
+    def of(cls, request: Request) -> dict[str, Any]:
+        """The checked values. Raises ValidationFailed, pointing at each field that is wrong."""
+        body = cls(data=request.data)
+        errors = [] if body.is_valid() else field_errors(body.errors)
+        if isinstance(request.data, dict):
+            unknown = [name for name in request.data if name not in body.fields]
+            errors += [FieldError(f"/{escaped(name)}", "unknown field") for name in unknown]
+        if errors:
+            raise ValidationFailed(errors[0].detail, errors)
+        return dict(body.validated_data)
+
+
+class NoBody(Body):
+    """Nothing, or an empty object."""

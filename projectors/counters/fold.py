@@ -1,0 +1,194 @@
+"""Counts per post, comment and person, and who cares for whom: each derived from the edge or post that an event sets.
+
+Affinity is whole numbers per viewer, author and UTC day (semantics.md): a like weighs 1, a comment 3.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import assert_never
+
+from projectors.runtime.changes import NOBODY, Changes, Count, CountTable, Table
+from projectors.runtime.projection import PostgresProjection
+from schemas.types import (
+    CommentAdded,
+    Event,
+    NotificationsRead,
+    PostDeleted,
+    PostLiked,
+    PostPublished,
+    PostUnliked,
+    ProfileEdited,
+    UserErased,
+    UserFollowed,
+    UserRegistered,
+    UserUnfollowed,
+)
+from shared.ids import day_of
+
+LIKE_WEIGHT = 1
+COMMENT_WEIGHT = 3
+
+POST = Table(
+    name="post",
+    key={"post_id": "uuid"},
+    groups={"created": {"author_id": "uuid", "quote_of_id": "uuid"}, "deleted": {}},
+    whose={
+        "post_id": "author_id",
+        "created_event": "author_id",
+        "author_id": "author_id",
+        "quote_of_id": "author_id",
+        "deleted_event": "author_id",
+    },
+    erased_with=("author_id",),
+    gone_with=("post_id",),
+    counted="created_event is not null and deleted_event is null",
+    counts=(
+        Count("person_count", "posts", {"user_id": "author_id"}),
+        Count("post_count", "quotes", {"post_id": "quote_of_id"}),
+    ),
+)
+
+REACTION = Table(
+    name="reaction",
+    key={"post_id": "uuid", "actor_id": "uuid"},
+    groups={"edge": {"active": "boolean", "reaction": "text", "author_id": "uuid", "day": "integer"}},
+    whose={
+        "post_id": "author_id",
+        "actor_id": "actor_id",
+        "edge_event": "actor_id",
+        "active": "actor_id",
+        "reaction": "actor_id",
+        "author_id": "author_id",
+        "day": "actor_id",
+    },
+    erased_with=("actor_id", "author_id"),
+    gone_with=("post_id",),
+    counted="active",
+    counts=(
+        Count("post_count", "likes", {"post_id": "post_id"}),
+        Count("reaction_count", "n", {"post_id": "post_id", "reaction": "reaction"}),
+        Count(
+            "affinity", "weight", {"viewer_id": "actor_id", "author_id": "author_id", "day": "day"}, weight=LIKE_WEIGHT
+        ),
+    ),
+)
+
+COMMENT = Table(
+    name="comment",
+    key={"comment_id": "uuid"},
+    groups={
+        "created": {
+            "post_id": "uuid",
+            "author_id": "uuid",
+            "parent_id": "uuid",
+            "post_author_id": "uuid",
+            "day": "integer",
+        }
+    },
+    whose={
+        "comment_id": "author_id",
+        "created_event": "author_id",
+        "post_id": "post_author_id",
+        "author_id": "author_id",
+        "parent_id": "author_id",
+        "post_author_id": "post_author_id",
+        "day": "author_id",
+    },
+    # A comment under an erased person's post can no longer be reached, so nothing of it is counted; its text is kept
+    # elsewhere for its author.
+    erased_with=("author_id", "post_author_id"),
+    gone_with=("post_id",),
+    counted="created_event is not null",
+    counts=(
+        Count("post_count", "comments", {"post_id": "post_id"}),
+        Count("comment_count", "replies", {"comment_id": "parent_id"}),
+        Count(
+            "affinity",
+            "weight",
+            {"viewer_id": "author_id", "author_id": "post_author_id", "day": "day"},
+            weight=COMMENT_WEIGHT,
+        ),
+    ),
+)
+
+COUNT_TABLES = (
+    CountTable(
+        "post_count",
+        {"post_id": "uuid"},
+        ("likes", "comments", "shares", "quotes"),
+        whose={"post_id": NOBODY, "likes": NOBODY, "comments": NOBODY, "shares": NOBODY, "quotes": NOBODY},
+        gone_with=("post_id",),
+    ),
+    CountTable(
+        "comment_count",
+        {"comment_id": "uuid"},
+        ("likes", "replies"),
+        whose={"comment_id": NOBODY, "likes": NOBODY, "replies": NOBODY},
+    ),
+    CountTable(
+        "person_count",
+        {"user_id": "uuid"},
+        ("posts",),
+        whose={"user_id": "user_id", "posts": "user_id"},
+        erased_with=("user_id",),
+    ),
+    CountTable(
+        "reaction_count",
+        {"post_id": "uuid", "reaction": "text"},
+        ("n",),
+        whose={"post_id": NOBODY, "reaction": NOBODY, "n": NOBODY},
+        gone_with=("post_id",),
+    ),
+    CountTable(
+        "affinity",
+        {"viewer_id": "uuid", "author_id": "uuid", "day": "integer"},
+        ("weight",),
+        whose={"viewer_id": "viewer_id", "author_id": "author_id", "day": "viewer_id", "weight": "viewer_id"},
+        erased_with=("viewer_id", "author_id"),
+    ),
+)
+
+
+def fold(events: Sequence[Event]) -> Changes:
+    """The rows that these events set. Any order and any repetition give the same rows."""
+    changes = Changes()
+    for event in events:
+        match event:
+            case PostLiked():
+                edge = (True, event.reaction, event.post_author_id, day_of(event.occurred_at))
+                changes.set(REACTION, (event.post_id, event.subject_id), "edge", event.event_id, edge)
+            case PostUnliked():
+                edge_gone = (False, None, event.post_author_id, day_of(event.occurred_at))
+                changes.set(REACTION, (event.post_id, event.subject_id), "edge", event.event_id, edge_gone)
+            case CommentAdded():
+                comment = (
+                    event.post_id,
+                    event.subject_id,
+                    event.parent_id,
+                    event.post_author_id,
+                    day_of(event.occurred_at),
+                )
+                changes.set(COMMENT, (event.comment_id,), "created", event.event_id, comment)
+            case PostPublished():
+                created = (event.subject_id, event.quote_of_id)
+                changes.set(POST, (event.post_id,), "created", event.event_id, created)
+            case PostDeleted():
+                changes.set(POST, (event.post_id,), "deleted", event.event_id)
+                changes.remove(event.post_id, event.event_id)
+            case UserErased():
+                changes.erase(event.subject_id, event.event_id)
+            case UserRegistered() | ProfileEdited() | UserFollowed() | UserUnfollowed() | NotificationsRead():
+                pass
+            case _:
+                assert_never(event)
+    return changes
+
+
+PROJECTION = PostgresProjection(
+    name="counters",
+    topics=("accounts", "posts", "engagement"),
+    tables=(POST, REACTION, COMMENT),
+    fold=fold,
+    tables_sql=Path(__file__).parent / "tables.sql",
+    count_tables=COUNT_TABLES,
+)

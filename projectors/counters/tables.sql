@@ -1,0 +1,65 @@
+-- Engagement rows and the counts derived from them. `counted` and `was_*` columns are added by the runtime (runtime/apply.py),
+-- indexes for sweeping by runtime/prepare.py.
+
+create table if not exists counters.post (
+  post_id uuid primary key,
+  created_event uuid,
+  author_id uuid,
+  quote_of_id uuid,
+  deleted_event uuid
+) with (fillfactor = 90);
+
+create table if not exists counters.reaction (
+  post_id uuid not null,
+  actor_id uuid not null,
+  edge_event uuid,
+  active boolean,
+  reaction text,
+  author_id uuid,
+  day integer,
+  primary key (post_id, actor_id)
+) with (fillfactor = 90);
+
+create table if not exists counters.comment (
+  comment_id uuid primary key,
+  created_event uuid,
+  post_id uuid,
+  author_id uuid,
+  parent_id uuid,
+  post_author_id uuid,
+  day integer
+);
+
+create table if not exists counters.post_count (
+  post_id uuid primary key,
+  likes bigint not null default 0,
+  comments bigint not null default 0,
+  shares bigint not null default 0,
+  quotes bigint not null default 0
+) with (fillfactor = 60);
+
+create table if not exists counters.comment_count (
+  comment_id uuid primary key,
+  likes bigint not null default 0,
+  replies bigint not null default 0
+) with (fillfactor = 60);
+
+create table if not exists counters.person_count (
+  user_id uuid primary key,
+  posts bigint not null default 0
+) with (fillfactor = 60);
+
+create table if not exists counters.reaction_count (
+  post_id uuid not null,
+  reaction text not null,
+  n bigint not null default 0,
+  primary key (post_id, reaction)
+) with (fillfactor = 60);
+
+create table if not exists counters.affinity (
+  viewer_id uuid not null,
+  author_id uuid not null,
+  day integer not null,
+  weight bigint not null default 0,
+  primary key (viewer_id, author_id, day)
+) with (fillfactor = 90);

@@ -1,0 +1,66 @@
+"""What events do to warm home feeds: items to push to audiences, feeds to cool, items and people to take out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import assert_never
+from uuid import UUID
+
+from projectors.runtime.projection import RedisProjection
+from schemas.types import (
+    CommentAdded,
+    Event,
+    NotificationsRead,
+    PostDeleted,
+    PostLiked,
+    PostPublished,
+    PostUnliked,
+    ProfileEdited,
+    UserErased,
+    UserFollowed,
+    UserRegistered,
+    UserUnfollowed,
+)
+
+
+@dataclass
+class FeedChanges:
+    """Sets only, so that neither the order of the events nor a redelivery matters. An item's time is in its id."""
+
+    pushed: dict[UUID, set[UUID]] = field(default_factory=dict)  # author -> items for their audience
+    removed: dict[UUID, set[UUID]] = field(default_factory=dict)  # author -> items that are gone
+    cooled: set[UUID] = field(default_factory=set)  # readers whose feed must be filled anew
+    left: set[tuple[UUID, UUID]] = field(default_factory=set)  # (reader, author they no longer follow), cooled too
+    erased: set[UUID] = field(default_factory=set)  # people whose feed and audience end
+
+
+def fold(events: Sequence[Event]) -> FeedChanges:
+    changes = FeedChanges()
+    for event in events:
+        match event:
+            case PostPublished():
+                changes.pushed.setdefault(event.subject_id, set()).add(event.post_id)
+            case PostDeleted():
+                changes.removed.setdefault(event.subject_id, set()).add(event.post_id)
+            case UserFollowed():
+                changes.cooled.add(event.subject_id)
+            case UserUnfollowed():
+                changes.cooled.add(event.subject_id)
+                changes.left.add((event.subject_id, event.followee_id))
+            case UserErased():
+                changes.erased.add(event.subject_id)
+            case UserRegistered() | ProfileEdited() | CommentAdded():
+                pass
+            case PostLiked() | PostUnliked() | NotificationsRead():
+                pass
+            case _:
+                assert_never(event)
+    return changes
+
+
+PROJECTION = RedisProjection(
+    name="feed",
+    topics=("posts", "graph", "accounts"),
+    fold=fold,
+    functions_lua=Path(__file__).with_name("functions.lua"),
+)

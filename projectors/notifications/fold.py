@@ -1,0 +1,178 @@
+"""Whom an event tells what: one notification per (recipient, actor, verb, target), there while its cause stands."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, assert_never
+from uuid import UUID, uuid5
+
+from projectors.runtime.changes import Changes, Table
+from projectors.runtime.projection import PostgresProjection
+from schemas.types import (
+    CommentAdded,
+    Event,
+    NotificationsRead,
+    PostDeleted,
+    PostLiked,
+    PostPublished,
+    PostUnliked,
+    ProfileEdited,
+    UserErased,
+    UserFollowed,
+    UserRegistered,
+    UserUnfollowed,
+)
+
+# Clients keep notifications' ids, so this never changes.
+NAMESPACE = UUID("5f0f5c1e-7c33-5d0c-9b0a-6b1f0d3b9a51")
+
+# The recipient is in the key because anybody can compute the id: a read mark that names somebody else's notification
+# then falls on a row of the reader's own, which shows nothing.
+NOTIFICATION = Table(
+    name="notification",
+    key={"recipient_id": "uuid", "id": "uuid"},
+    groups={
+        "cause": {
+            "actor_id": "uuid",
+            "verb": "text",
+            "target_type": "text",
+            "target_id": "uuid",
+            "post_id": "uuid",
+            "data": "jsonb",
+            "active": "boolean",
+            "caused_at": "timestamptz",
+        },
+        "read": {},
+    },
+    whose={
+        "recipient_id": "recipient_id",
+        "id": "recipient_id",
+        "actor_id": "actor_id",
+        "verb": "actor_id",
+        "target_type": "actor_id",
+        "target_id": "actor_id",
+        "post_id": "actor_id",
+        "data": "actor_id",
+        "active": "actor_id",
+        "caused_at": "actor_id",
+        "cause_event": "actor_id",
+        "read_event": "recipient_id",
+    },
+    erased_with=("recipient_id", "actor_id"),
+    gone_with=("post_id",),
+    counted="active",  # no count is kept of it; effects.sql asks what it was before
+)
+
+# `mark_event` is not the event that set the mark but the one up to which all is read: the furthest mark wins.
+READ_MARK = Table(
+    name="read_mark",
+    key={"recipient_id": "uuid"},
+    groups={"mark": {}},
+    whose={"recipient_id": "recipient_id", "mark_event": "recipient_id"},
+    erased_with=("recipient_id",),
+)
+
+
+class Told(NamedTuple):
+    """One person told one thing. `post_id` is the post without which there is nothing to tell."""
+
+    recipient_id: UUID
+    verb: str
+    target_type: str
+    target_id: UUID
+    post_id: UUID | None
+
+
+def fold(events: Sequence[Event]) -> Changes:
+    changes = Changes()
+    for event in events:
+        match event:
+            case UserFollowed():
+                _cause(changes, event, True, {}, [_followed(event)])
+            case UserUnfollowed():
+                _cause(changes, event, False, {}, [_followed(event)])
+            case PostLiked():
+                _cause(changes, event, True, {"reaction": event.reaction}, [_liked(event)])
+            case PostUnliked():
+                _cause(changes, event, False, {}, [_liked(event)])
+            case CommentAdded():
+                _cause(changes, event, True, {}, _told_by_comment(event))
+            case PostPublished():
+                _cause(changes, event, True, {}, _told_by_post(event))
+            case NotificationsRead():
+                _read(changes, event)
+            case PostDeleted():
+                changes.remove(event.post_id, event.event_id)
+            case UserErased():
+                changes.erase(event.subject_id, event.event_id)
+            case UserRegistered() | ProfileEdited():
+                pass
+            case _:
+                assert_never(event)
+    return changes
+
+
+def notification_id(recipient_id: UUID, actor_id: UUID, verb: str, target_id: UUID) -> UUID:
+    """The id of the one notification by which `recipient_id` learns this."""
+    return uuid5(NAMESPACE, f"{recipient_id.hex}:{actor_id.hex}:{verb}:{target_id.hex}")
+
+
+def _followed(event: UserFollowed | UserUnfollowed) -> Told:
+    return Told(event.followee_id, "follow", "user", event.followee_id, None)
+
+
+def _liked(event: PostLiked | PostUnliked) -> Told:
+    return Told(event.post_author_id, "like", "post", event.post_id, event.post_id)
+
+
+def _told_by_comment(event: CommentAdded) -> Iterator[Told]:
+    """The parent's author, the post's author, the people mentioned: whom several name gets the first."""
+    if event.parent_author_id is not None:
+        yield Told(event.parent_author_id, "reply", "comment", event.comment_id, event.post_id)
+    yield Told(event.post_author_id, "comment", "comment", event.comment_id, event.post_id)
+    for mentioned_id in event.mentioned_ids:
+        yield Told(mentioned_id, "mention", "comment", event.comment_id, event.post_id)
+
+
+def _told_by_post(event: PostPublished) -> Iterator[Told]:
+    """The author answered, the author quoted, the people mentioned, in this precedence."""
+    if event.reply_to_author_id is not None:
+        yield Told(event.reply_to_author_id, "reply", "post", event.post_id, event.post_id)
+    if event.quote_of_author_id is not None:
+        yield Told(event.quote_of_author_id, "quote", "post", event.post_id, event.post_id)
+    for mentioned_id in event.mentioned_ids:
+        yield Told(mentioned_id, "mention", "post", event.post_id, event.post_id)
+
+
+def _cause(
+    changes: Changes,
+    event: UserFollowed | UserUnfollowed | PostLiked | PostUnliked | CommentAdded | PostPublished,
+    active: bool,
+    data: dict[str, str],
+    told: Iterator[Told] | Sequence[Told],
+) -> None:
+    """Tells each person at most one thing, the first in `told`, and the actor nothing."""
+    done = {event.subject_id}
+    for recipient_id, verb, target_type, target_id, post_id in told:
+        if recipient_id in done:
+            continue
+        done.add(recipient_id)
+        identifier = notification_id(recipient_id, event.subject_id, verb, target_id)
+        values = (event.subject_id, verb, target_type, target_id, post_id, data, active, event.occurred_at)
+        changes.set(NOTIFICATION, (recipient_id, identifier), "cause", event.event_id, values)
+
+
+def _read(changes: Changes, event: NotificationsRead) -> None:
+    for identifier in event.notification_ids:
+        changes.set(NOTIFICATION, (event.subject_id, identifier), "read", event.event_id)
+    if event.up_to is not None:
+        changes.set(READ_MARK, (event.subject_id,), "mark", event.up_to)
+
+
+PROJECTION = PostgresProjection(
+    name="notifications",
+    topics=("engagement", "posts", "graph", "notifications", "accounts"),
+    tables=(NOTIFICATION, READ_MARK),
+    fold=fold,
+    tables_sql=Path(__file__).with_name("tables.sql"),
+    effects=Path(__file__).with_name("effects.sql").read_text(),
+)

@@ -1,0 +1,25 @@
+-- A row without a cause holds a read mark that came first, or one for a notification that was never this reader's.
+-- Unread: active, and cause_event > coalesce(read_event, nil), and cause_event > coalesce(read_mark.mark_event, nil).
+create table if not exists notifications.notification (
+  recipient_id uuid,
+  id uuid,
+  actor_id uuid,
+  verb text,
+  target_type text,
+  target_id uuid,
+  post_id uuid,
+  data jsonb,
+  active boolean,
+  caused_at timestamptz,
+  cause_event uuid,
+  read_event uuid,
+  primary key (recipient_id, id)
+) with (fillfactor = 80);
+
+create index if not exists notification_newest on notifications.notification (recipient_id, cause_event desc) where active;
+
+-- mark_event is itself the event up to which everything is read.
+create table if not exists notifications.read_mark (
+  recipient_id uuid primary key,
+  mark_event uuid
+) with (fillfactor = 80);

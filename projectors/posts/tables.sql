@@ -1,0 +1,36 @@
+create table if not exists posts.post (
+  post_id uuid primary key,
+  author_id uuid,
+  visibility text,
+  language text,
+  media_ids uuid[],
+  reply_to_id uuid,
+  reply_to_author_id uuid,
+  quote_of_id uuid,
+  quote_of_author_id uuid,
+  created_at timestamptz,
+  created_event uuid,
+  content text,
+  hashtags text[],
+  mentioned_ids uuid[],
+  content_event uuid
+);
+
+-- A post's id is in the order of time: an author's posts, a home feed's refill and the global feed are read by it.
+create index if not exists post_author on posts.post (author_id, post_id desc);
+create index if not exists post_public on posts.post (post_id desc) where visibility = 'public';
+
+create table if not exists posts.comment (
+  comment_id uuid primary key,
+  post_id uuid,
+  author_id uuid,
+  parent_id uuid,
+  parent_author_id uuid,
+  created_at timestamptz,
+  created_event uuid,
+  content text,
+  mentioned_ids uuid[],
+  content_event uuid
+);
+
+create index if not exists comment_post on posts.comment (post_id, comment_id);

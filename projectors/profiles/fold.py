@@ -1,0 +1,97 @@
+"""Public profiles: each field as the newest event that named it left it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import assert_never
+
+from projectors.runtime.changes import Changes, Table
+from projectors.runtime.projection import PostgresProjection
+from schemas.types import (
+    CommentAdded,
+    Event,
+    NotificationsRead,
+    PostDeleted,
+    PostLiked,
+    PostPublished,
+    PostUnliked,
+    ProfileEdited,
+    UserErased,
+    UserFollowed,
+    UserRegistered,
+    UserUnfollowed,
+)
+
+PERSON = Table(
+    name="person",
+    key={"user_id": "uuid"},
+    groups={
+        "created": {"username": "text", "created_at": "timestamptz"},
+        "display_name": {"display_name": "text"},
+        "bio": {"bio": "text"},
+        "avatar": {"avatar_media_id": "uuid"},
+        "language": {"language": "text"},
+        "private": {"private": "boolean"},
+    },
+    whose={
+        "user_id": "user_id",
+        "username": "user_id",
+        "created_at": "user_id",
+        "display_name": "user_id",
+        "bio": "user_id",
+        "avatar_media_id": "user_id",
+        "language": "user_id",
+        "private": "user_id",
+        "created_event": "user_id",
+        "display_name_event": "user_id",
+        "bio_event": "user_id",
+        "avatar_event": "user_id",
+        "language_event": "user_id",
+        "private_event": "user_id",
+    },
+    erased_with=("user_id",),
+)
+
+
+def fold(events: Sequence[Event]) -> Changes:
+    changes = Changes()
+    for event in events:
+        match event:
+            case UserRegistered():
+                key = (event.subject_id,)
+                changes.set(PERSON, key, "created", event.event_id, (event.username, event.occurred_at))
+                changes.set(PERSON, key, "display_name", event.event_id, (event.display_name,))
+            case ProfileEdited():
+                _edit(changes, event)
+            case UserErased():
+                changes.erase(event.subject_id, event.event_id)
+            case UserFollowed() | UserUnfollowed() | PostPublished() | PostDeleted() | CommentAdded():
+                pass
+            case PostLiked() | PostUnliked() | NotificationsRead():
+                pass
+            case _:
+                assert_never(event)
+    return changes
+
+
+def _edit(changes: Changes, event: ProfileEdited) -> None:
+    """A field left out is unchanged, and so is one that can no longer be read: its subject is being erased."""
+    given = {
+        "display_name": event.display_name,
+        "bio": event.bio,
+        "avatar": event.avatar_media_id,
+        "language": event.language,
+        "private": event.private,
+    }
+    for group, value in given.items():
+        if value is not None:
+            changes.set(PERSON, (event.subject_id,), group, event.event_id, (value,))
+
+
+PROJECTION = PostgresProjection(
+    name="profiles",
+    topics=("accounts",),
+    tables=(PERSON,),
+    fold=fold,
+    tables_sql=Path(__file__).with_name("tables.sql"),
+    reads_text=True,
+)

@@ -1,0 +1,55 @@
+"""Where the log's partitions begin and end, asked of the broker and of nobody who caches it.
+
+Apart from the consumer on purpose: what watches a consumer must not ask it.
+"""
+
+from collections.abc import Iterable
+
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from projectors.runtime.stores.port import Partition
+from shared.environment import Environment
+
+
+class LogEnds:
+    """Asks for the offsets of many partitions at once. Blocks: from an event loop call it in a thread.
+
+    Methods raise confluent_kafka.KafkaException when the broker does not answer in `timeout_seconds`.
+    """
+
+    def __init__(self, environment: Environment, timeout_seconds: float = 5.0) -> None:
+        self._environment = environment
+        self._timeout = timeout_seconds
+        self._admin = AdminClient(
+            {
+                "bootstrap.servers": environment.kafka_bootstrap_servers,
+                "socket.timeout.ms": int(timeout_seconds * 1000),
+            }
+        )
+
+    def partitions(self, topics: Iterable[str]) -> list[Partition]:
+        """Every partition of these topics (short names). Raises LookupError for a topic the broker does not have."""
+        found = []
+        for topic in topics:
+            name = self._environment.topic(topic)
+            metadata = self._admin.list_topics(name, timeout=self._timeout).topics[name]
+            if metadata.error is not None:
+                raise LookupError(f"topic {name}: {metadata.error}")
+            found += [Partition(topic, number) for number in sorted(metadata.partitions)]
+        return found
+
+    def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The offset that the next record of each partition gets."""
+        return self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+    def beginnings(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The offset of the first record each partition still has."""
+        return self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+
+    def _offsets(self, partitions: Iterable[Partition], spec: OffsetSpec) -> dict[Partition, int]:
+        wanted = {TopicPartition(self._environment.topic(p.topic), p.number): p for p in partitions}
+        if not wanted:
+            return {}
+        futures = self._admin.list_offsets(dict.fromkeys(wanted, spec), request_timeout=self._timeout)
+        return {wanted[place]: future.result(self._timeout + 1).offset for place, future in futures.items()}

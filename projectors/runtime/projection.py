@@ -1,0 +1,41 @@
+"""A projection as a value: what it reads, how it folds, and where the result is kept."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from projectors.runtime.changes import Changes, CountTable, Table
+from schemas.types import Event
+
+
+@dataclass(frozen=True)
+class PostgresProjection:
+    """One schema of the `read` database, named like the projection.
+
+    `count_tables` declares every table that a Count of `tables` goes into. `effects` is an optional SQL template run
+    with every apply, see runtime/apply.py.
+    """
+
+    name: str
+    topics: tuple[str, ...]
+    tables: tuple[Table, ...]
+    fold: Callable[[Sequence[Event]], Changes]
+    tables_sql: Path
+    reads_text: bool = False  # whether sealed fields are opened for the fold
+    effects: str = ""
+    count_tables: tuple[CountTable, ...] = ()
+
+
+@dataclass(frozen=True)
+class RedisProjection:
+    """Sorted sets in Redis, written by the functions of `functions_lua`; `fold` answers what those functions take."""
+
+    name: str
+    topics: tuple[str, ...]
+    fold: Callable[[Sequence[Event]], Any]
+    functions_lua: Path
+    reads_text: bool = False
+
+
+Projection = PostgresProjection | RedisProjection

@@ -1,0 +1,44 @@
+"""The times and sizes a live worker runs by, in one place; tests shorten some, operators need none.
+
+What each protects from is measured in docs/decisions (the Faust runtime). The session timeout must not exceed the
+request timeout, and the fence's deadline must lie well below it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+PREFIX = "ROOKERY_WORKER_"
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """Seconds, unless the name says otherwise. ROOKERY_WORKER_SESSION_SECONDS and so on override them."""
+
+    session_seconds: float = 6.0  # a dead worker's partitions are given to others after this
+    heartbeat_seconds: float = 1.5
+    rebalance_seconds: float = 10.0
+    request_seconds: float = 15.0  # bounds how long a frozen broker goes unnoticed
+    commit_seconds: float = 2.0  # advisory commits, for Kafka's own lag tools
+    check_seconds: float = 2.0  # positions in the store against those in memory
+    batch_records_max: float = 2000
+    buffer_batches_max: float = 8
+    blocked_seconds: float = 15.0  # watchdog: the event loop does not answer
+    unassigned_seconds: float = 20.0  # watchdog: a rebalance does not end
+    starting_seconds: float = 60.0  # watchdog: no first assignment
+    stopping_seconds: float = 5.0  # watchdog: a stop or crash does not end
+    stalled_seconds: float = 45.0  # watchdog: a partition has lag and does not advance
+
+    @property
+    def fence_seconds(self) -> float:
+        """The deadline of a fence: past the request timeout Faust would give up silently and hang."""
+        return self.request_seconds / 2
+
+
+def worker_settings(environ: Mapping[str, str]) -> WorkerSettings:
+    """The settings of a process. Raises ValueError for a value that is no number."""
+    given = {
+        field.name: float(environ[PREFIX + field.name.upper()])
+        for field in fields(WorkerSettings)
+        if environ.get(PREFIX + field.name.upper())
+    }
+    return replace(WorkerSettings(), **given)

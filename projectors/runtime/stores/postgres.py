@@ -1,0 +1,116 @@
+"""A projection's store in PostgreSQL: data and position in one autocommit statement, transient trouble retried.
+
+One statement matters: a worker frozen in the middle of a transaction of several would hold the position's lock for as
+long as it is frozen.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection, AsyncRawCursor
+
+from projectors.runtime import position
+from projectors.runtime.apply import parameters, statement_for
+from projectors.runtime.changes import Changes
+from projectors.runtime.projection import PostgresProjection
+from projectors.runtime.retrying import RETRY_SECONDS, retrying
+from projectors.runtime.stores.arrays import register
+from projectors.runtime.stores.port import Advance, Beginning, Fence, Outcome, Partition
+from shared.environment import Environment
+
+STATEMENT_TIMEOUT_SECONDS = 30
+
+Answer = TypeVar("Answer")
+
+
+async def open_store(projection: PostgresProjection, environment: Environment, owner: str) -> "PostgresStore":
+    """The store of a projection's live schema; it connects when first needed."""
+    return PostgresStore(projection, environment.read_database_url, owner)
+
+
+async def connect(url: str) -> AsyncConnection[Any]:
+    """An autocommit connection that notices a dead server within seconds and plans each statement once."""
+    connection = await AsyncConnection.connect(
+        url,
+        autocommit=True,
+        prepare_threshold=0,
+        connect_timeout=3,
+        keepalives_idle=5,
+        keepalives_interval=2,
+        keepalives_count=3,
+        tcp_user_timeout=10_000,
+        cursor_factory=AsyncRawCursor,
+        application_name="rookery-projector",
+    )
+    register(connection.adapters)
+    # Batches differ only in the length of their arrays: planning anew each time costs more than a better plan gains,
+    # and compiling a plan (jit) far more.
+    await connection.execute(
+        f"""set synchronous_commit = on; set lock_timeout = '10s';
+        set statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s';
+        set idle_in_transaction_session_timeout = '10s'; set plan_cache_mode = force_generic_plan; set jit = off""",
+        prepare=False,
+    )
+    return connection
+
+
+class PostgresStore:
+    """Fulfils runtime/stores/port.py `Store` for one schema."""
+
+    def __init__(
+        self,
+        projection: PostgresProjection,
+        url: str,
+        owner: str,
+        schema: str = "",
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
+        self.projection = projection
+        self.schema = schema or projection.name
+        self._url = url
+        self._owner = owner
+        self._retry_seconds = retry_seconds
+        self._applying: AsyncConnection[Any] | None = None
+        self._reading: AsyncConnection[Any] | None = None
+
+    async def fence(self, partitions: Sequence[Partition], beginning: Beginning) -> dict[Partition, Fence]:
+        async def attempt() -> dict[Partition, Fence]:
+            connection = await connect(self._url)
+            try:
+                return await position.fence(connection, self.schema, self._owner, partitions, beginning)
+            finally:
+                await connection.close()
+
+        return await self._retrying("fence", attempt)
+
+    async def apply(self, advance: Advance, changes: Changes) -> Outcome:
+        statement = statement_for(self.projection, self.schema, changes)
+        values = parameters(statement, advance, changes)
+
+        async def attempt() -> Outcome:
+            if self._applying is None or self._applying.closed:
+                self._applying = await connect(self._url)
+            cursor = await self._applying.execute(statement.sql, values, binary=True)
+            row = await cursor.fetchone()
+            if row is not None and row[0]:
+                return Outcome.APPLIED
+            found = await position.positions(self._applying, self.schema)
+            return position.refused_or_already(advance, found.get(advance.partition))
+
+        return await self._retrying("apply", attempt)
+
+    async def positions(self) -> dict[Partition, Fence]:
+        if self._reading is None or self._reading.closed:
+            self._reading = await connect(self._url)
+        return await position.positions(self._reading, self.schema)
+
+    async def close(self) -> None:
+        for connection in (self._applying, self._reading):
+            if connection is not None:
+                await connection.close()
+        self._applying = self._reading = None
+
+    async def _retrying(self, what: str, attempt: Callable[[], Awaitable[Answer]]) -> Answer:
+        # Lost connections, deadlocks, serialization failures and timeouts; anything else would fail again.
+        return await retrying(f"{what} of {self.schema}", attempt, (psycopg.OperationalError,), self._retry_seconds)

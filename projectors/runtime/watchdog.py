@@ -1,0 +1,118 @@
+"""A thread that ends the process when it no longer does its work; whoever runs it starts it anew.
+
+Ending is safe at any moment: data and position are one in the store. It is needed because a Faust worker can hang for
+ever as a healthy-looking member of its group, with nothing logged. `os._exit` on purpose: a hung process does not run
+its own farewell.
+"""
+
+import faulthandler
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import structlog
+from confluent_kafka import KafkaException
+
+from projectors.runtime.log_ends import LogEnds
+from projectors.runtime.settings import WorkerSettings
+from projectors.runtime.stores.port import Partition
+
+EXIT_STATUS = 75  # EX_TEMPFAIL of sysexits.h: try again
+LOOK_SECONDS = 1.0
+MEASURE_LAG_SECONDS = 5.0
+log = structlog.get_logger()
+
+
+class Watched(Protocol):
+    """What the watchdog may ask from its own thread; each answers at once and takes no lock."""
+
+    def tick(self, answered: Callable[[], None]) -> None:
+        """Has the event loop call `answered`."""
+        ...
+
+    def rebalancing_since(self) -> float | None:
+        """When the rebalance that is under way began (time.monotonic), None when there is none."""
+        ...
+
+    def ever_assigned(self) -> bool: ...
+
+    def stopping(self) -> bool: ...
+
+    def applied(self) -> Mapping[Partition, int]:
+        """The next offset of each partition held, as applied."""
+        ...
+
+
+class Watchdog(threading.Thread):
+    """Looks once a second, and asks the broker for the log's ends every five."""
+
+    def __init__(self, watched: Watched, ends: LogEnds, settings: WorkerSettings) -> None:
+        super().__init__(name="watchdog", daemon=True)
+        self._watched = watched
+        self._ends = ends
+        self._settings = settings
+        self._answered_at = time.monotonic()
+        self._stopping_since: float | None = None
+        # partition -> (its offset, when it last moved or had nothing to do)
+        self._seen: dict[Partition, tuple[int, float]] = {}
+        self._measured_at = time.monotonic()
+
+    def run(self) -> None:
+        looked = time.monotonic()
+        while True:
+            time.sleep(LOOK_SECONDS)
+            now = time.monotonic()
+            if now - looked > 3 * LOOK_SECONDS:
+                # The whole process was frozen: the loop gets its time to answer, and the store refuses what is stale.
+                self._answered_at = now
+                self._seen.clear()
+            looked = now
+            self._watched.tick(self._answer)
+            reason = self._reason(now)
+            if reason:
+                log.critical("watchdog", reason=reason)
+                faulthandler.dump_traceback()
+                os._exit(EXIT_STATUS)
+
+    def _answer(self) -> None:
+        self._answered_at = time.monotonic()
+
+    def _reason(self, now: float) -> str | None:
+        settings, watched = self._settings, self._watched
+        if watched.stopping():
+            self._stopping_since = self._stopping_since or now
+            over = now - self._stopping_since > settings.stopping_seconds
+            return "the shutdown does not end" if over else None
+        if now - self._answered_at > settings.blocked_seconds:
+            return f"the event loop is blocked for {now - self._answered_at:.0f} s"
+        since = watched.rebalancing_since()
+        allowed = settings.unassigned_seconds if watched.ever_assigned() else settings.starting_seconds
+        if since is not None and now - since > allowed:
+            return f"a rebalance does not end for {now - since:.0f} s"
+        if since is None and now - self._measured_at > min(MEASURE_LAG_SECONDS, settings.stalled_seconds / 3):
+            self._measured_at = now
+            return self._stalled()
+        return None
+
+    def _stalled(self) -> str | None:
+        applied = self._watched.applied()
+        try:
+            ends = self._ends.ends(applied)
+        except (KafkaException, TimeoutError) as error:
+            # Without the broker there is no lag to be blamed for; the client's own timeouts are at work.
+            log.warning("log_ends_unknown", error=str(error))
+            self._seen.clear()
+            return None
+        now = time.monotonic()
+        for partition in self._seen.keys() - applied.keys():
+            del self._seen[partition]
+        for partition, offset in applied.items():
+            before, moved_at = self._seen.get(partition, (offset, now))
+            if offset != before or ends[partition] <= offset:
+                moved_at = now
+            self._seen[partition] = (offset, moved_at)
+            if now - moved_at > self._settings.stalled_seconds:
+                return f"{partition.topic}:{partition.number} stands at {offset} of {ends[partition]}"
+        return None

@@ -1,0 +1,119 @@
+"""Nobody reads with a dead person's token, and a read that demands a position waits for it, or says that it could not.
+
+Both questions are one statement, so that a read costs one round trip for them. The statement is asked again, every 5 ms
+growing to 25, until the projections that the endpoint uses have passed the demanded position.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import LiteralString
+from uuid import UUID
+
+from query_api import database
+from schemas.catalogue import topics
+from shared.environment import environment
+from shared.errors import FieldError, Unauthenticated, ValidationFailed
+from shared.position import Position
+from shared.tokens import InvalidToken, read_consistency_token
+
+HEADER = "X-Consistency-Token"
+POLL_SECONDS_MIN = 0.005
+POLL_SECONDS_MAX = 0.025
+FRESH, STALE = "fresh", "stale"
+NOTHING = Position("", 0, 0)
+
+# A statement in which a position is demanded of some projections, see _statement.
+BEARER_SQL: LiteralString = """
+select %(viewer)s::uuid is null
+       or exists (select from profiles.person where user_id = %(viewer)s::uuid and created_event is not null) as known,
+       exists (select from profiles.erased where user_id = %(viewer)s::uuid) as erased,
+       {reached} as reached
+"""
+REACHED_SQL: LiteralString = """coalesce((select next_offset from {projection}.position
+    where topic = %(topic)s and partition = %(partition)s), 0) >= %(offset)s"""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a read asked for. `position` is None for a write the log had not acknowledged: nothing can be promised."""
+
+    position: Position | None
+
+    @property
+    def satisfiable(self) -> bool:
+        return self.position is not None
+
+
+def demand_of(token: str | None) -> Demand:
+    """What an X-Consistency-Token demands; nothing without one. Raises ValidationFailed for a token not signed here."""
+    if not token:
+        return Demand(NOTHING)
+    try:
+        return Demand(read_consistency_token(token_secret(), token))
+    except InvalidToken:
+        raise ValidationFailed(
+            f"`{HEADER}` is not a token of this service",
+            [FieldError(f"/{HEADER}", "must be a token that a write answered")],
+        ) from None
+
+
+@lru_cache(maxsize=1)
+def token_secret() -> bytes:
+    """The key of consistency tokens and cursors."""
+    return bytes.fromhex(environment().secrets["token_secret"])
+
+
+def admit(viewer_id: UUID | None, demand: Demand, projections: Sequence[str]) -> str:
+    """FRESH once the projections have what is demanded, STALE when that took too long.
+
+    Raises Unauthenticated when the viewer is erased, or nobody. Someone who registered a moment ago is waited for.
+    """
+    position = demand.position or NOTHING
+    readers = tuple(name for name in projections if reads(name, position.topic))
+    if viewer_id is None and not readers:
+        return FRESH if demand.satisfiable else STALE
+    parameters = {
+        "viewer": viewer_id, "topic": position.topic, "partition": position.partition, "offset": position.offset
+    }  # fmt: skip
+    waiting = Waiting(environment().consistency_wait_seconds)
+    while True:
+        state = database.row(_statement(readers), parameters)
+        if state is None or state.erased:
+            raise Unauthenticated("The bearer of this token is not here any more")
+        if state.known and state.reached:
+            return FRESH if demand.satisfiable else STALE
+        if not waiting.again():
+            break
+    if not state.known:
+        raise Unauthenticated("The bearer of this token is not known here")
+    return STALE
+
+
+def reads(projection: str, topic: str) -> bool:
+    """Whether a projection in PostgreSQL reads a topic; the feed's positions are in Redis, see feed/home.py."""
+    return projection != "feed" and projection in topics().get(topic, {}).get("readers", ())
+
+
+class Waiting:
+    """Sleeps a little longer each time, until the time that a read may wait is over."""
+
+    def __init__(self, seconds: float) -> None:
+        self._pause = POLL_SECONDS_MIN
+        self._deadline = time.monotonic() + seconds
+
+    def again(self) -> bool:
+        """Sleeps, and answers True; False when the time is over."""
+        if time.monotonic() >= self._deadline:
+            return False
+        time.sleep(self._pause)
+        self._pause = min(POLL_SECONDS_MAX, self._pause * 1.5)
+        return True
+
+
+@lru_cache(maxsize=256)
+def _statement(readers: tuple[str, ...]) -> LiteralString:
+    # The names come from topics.yaml and the views, never from a request.
+    reached = " and ".join(REACHED_SQL.format(projection=name) for name in readers) or "true"
+    return BEARER_SQL.format(reached=reached)

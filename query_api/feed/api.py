@@ -1,0 +1,130 @@
+"""Feeds over HTTP: home, by recency or ranked, and global."""
+
+from uuid import UUID
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from query_api.answers import answer_of
+from query_api.consistency import NOTHING, token_secret
+from query_api.cursors import (
+    flag_of,
+    invalid_parameter,
+    limit_of,
+    read_cursor,
+    read_id_cursor,
+    write_cursor,
+    write_id_cursor,
+)
+from query_api.described import read_of
+from query_api.feed.pages import HomePage, RankedPlace, first_ranked_page, next_ranked_page, recent_page
+from query_api.feed.present import present_explanation, present_item
+from query_api.pipeline import read_page
+from query_api.posts.present import moment, present_post
+from query_api.posts.queries import hydrate, public_ids
+from query_api.posts.rules import PUBLIC, effective_visibility
+from query_api.shapes import HomePage as HomePageShape
+from query_api.shapes import PostPage
+from query_api.views import ReadView, page_of, page_response
+from shared import clock
+from shared.ids import datetime_of
+from shared.position import Position
+
+RANKED, RECENT = "ranked", "recent"
+
+
+class HomeView(ReadView):
+    """Posts by the viewer and by those they follow. `sort=ranked` begins a session: its order stays while paged."""
+
+    projections = ("posts", "counters", "profiles", "graph")
+    bearer_required = True
+    sorts: tuple[str, ...] = (RANKED, RECENT)
+
+    @read_of(
+        "feeds",
+        "getHomeFeed",
+        HomePageShape,
+        paged=True,
+        bearer=True,
+        problems=(400, 401, 410),
+        more=[
+            OpenApiParameter("sort", OpenApiTypes.STR, enum=[RANKED, RECENT], default=RANKED),
+            OpenApiParameter("explain", OpenApiTypes.BOOL, description="1: each item's factors and source"),
+        ],
+    )
+    def get(self, request: Request) -> Response:
+        sort = request.query_params.get("sort") or self.sorts[0]
+        if sort not in self.sorts:
+            raise invalid_parameter("sort", f"must be one of {', '.join(self.sorts)}")
+        explain = flag_of("explain", request.query_params.get("explain"))
+        limit = limit_of(request.query_params.get("limit"))
+        return self._ranked(request, limit, explain) if sort == RANKED else self._recent(request, limit, explain)
+
+    def _recent(self, request: Request, limit: int, explain: bool) -> Response:
+        purpose = f"home-recent:{self.reader.hex}"
+        after = read_id_cursor(token_secret(), purpose, request.query_params.get("cursor"))
+        page = recent_page(self.reader, self._demanded, after, limit, clock.now() if explain else None)
+        answer_of(request._request).cache = page.cache
+        return page_response(request, _items(page, explain), write_id_cursor(token_secret(), purpose, page.next_key))
+
+    def _ranked(self, request: Request, limit: int, explain: bool) -> Response:
+        purpose = f"home-ranked:{self.reader.hex}"
+        value = read_cursor(token_secret(), purpose, request.query_params.get("cursor"))
+        if value is None:
+            ranked_at = clock.now()
+            page = first_ranked_page(self.reader, self._demanded, ranked_at, limit, explain)
+        else:
+            place = RankedPlace.load(value)
+            ranked_at = place.ranked_at
+            page = next_ranked_page(self.reader, place, limit, explain)
+        answer_of(request._request).cache = page.cache
+        following = page.next_place
+        cursor = None if following is None else write_cursor(token_secret(), purpose, following.dump())
+        return page_response(request, _items(page, explain), cursor, ranked_at=moment(datetime_of(ranked_at)))
+
+    @property
+    def _demanded(self) -> Position | None:
+        position = self.demand.position
+        return None if position == NOTHING else position
+
+
+class FollowingView(HomeView):
+    """The home feed by recency, under another address."""
+
+    sorts = (RECENT,)
+
+    @read_of("feeds", "getFollowingFeed", HomePageShape, paged=True, bearer=True)
+    def get(self, request: Request) -> Response:
+        return super().get(request)
+
+
+class GlobalView(ReadView):
+    """Public posts of everybody, newest first."""
+
+    projections = ("posts", "counters", "profiles", "graph")
+
+    @read_of("feeds", "getGlobalFeed", PostPage, paged=True)
+    def get(self, request: Request) -> Response:
+        return page_of(
+            request,
+            "global",
+            lambda after, limit: read_page(
+                public_ids,
+                lambda ids: hydrate(ids, self.viewer),
+                # Everybody sees the same list: a private account's post is not public, not even for its followers.
+                lambda row: effective_visibility(row) == PUBLIC,
+                after=after,
+                limit=limit,
+            ),
+            present_post,
+        )
+
+
+def _items(page: HomePage, explain: bool) -> list[object]:
+    def explanation(post_id: UUID) -> dict[str, object] | None:
+        found = page.explained.get(post_id)
+        return present_explanation(*found) if explain and found is not None else None
+
+    return [present_item(row, explanation(row.post_id)) for row in page.rows]

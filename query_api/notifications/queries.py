@@ -1,0 +1,127 @@
+"""Notifications as their recipient sees them: present while their cause is, unread while newer than every read mark.
+
+The list, the unread count and the WebSocket share one definition of which notifications are there, so they cannot
+disagree.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, LiteralString
+from uuid import UUID
+
+from query_api import database
+
+# Which notifications are there; `n` is the notification, `actor` whoever caused it.
+PRESENT_SQL: LiteralString = """
+       n.active and n.cause_event is not null
+   and not exists (select from notifications.erased e where e.user_id = n.actor_id)
+   and not exists (select from profiles.erased e where e.user_id = n.actor_id)
+   and not exists (select from notifications.gone g where g.post_id = n.post_id)
+   and not exists (select from posts.gone g where g.post_id = n.post_id)"""
+
+# What another projection has not brought yet: the actor's name, the post it is about.
+RESOLVED_SQL: LiteralString = """
+       exists (select from profiles.person a where a.user_id = n.actor_id and a.created_event is not null)
+   and (n.post_id is null
+        or exists (select from posts.post p where p.post_id = n.post_id and p.created_event is not null))"""
+
+UNREAD_SQL: LiteralString = """
+       n.cause_event > coalesce(n.read_event, %(nil)s)
+   and n.cause_event > coalesce(
+        (select m.mark_event from notifications.read_mark m where m.recipient_id = n.recipient_id), %(nil)s)"""
+
+COLUMNS_SQL: LiteralString = (
+    """
+select n.id, n.cause_event, n.verb, n.actor_id, actor.username, actor.display_name, actor.avatar_media_id,
+       n.target_type, n.target_id, n.data, not ("""
+    + UNREAD_SQL
+    + """) as read, n.caused_at"""
+)
+
+NEWEST_SQL: LiteralString = """
+select n.cause_event from notifications.notification n
+ where n.recipient_id = %(recipient)s and n.active and n.cause_event < coalesce(%(before)s::uuid, %(last)s::uuid)
+ order by n.cause_event desc limit %(limit)s"""
+
+NEWEST_UNREAD_SQL: LiteralString = (
+    """
+select n.cause_event from notifications.notification n
+ where n.recipient_id = %(recipient)s and n.active and n.cause_event < coalesce(%(before)s::uuid, %(last)s::uuid)
+   and """
+    + UNREAD_SQL
+    + """
+ order by n.cause_event desc limit %(limit)s"""
+)
+
+# A recipient's frames are read once for the whole page, since only (recipient, seq) is indexed.
+HYDRATE_SQL: LiteralString = (
+    """
+with asked as (
+    select n.* from notifications.notification n
+     where n.recipient_id = %(recipient)s and n.active and n.cause_event = any(%(causes)s::uuid[])),
+announced as (
+    select f.notification_id, max(f.seq) as seq from delivery.frame f
+     where f.recipient_id = %(recipient)s and f.notification_id in (select id from asked) and f.operation = 'set'
+     group by f.notification_id)"""
+    + COLUMNS_SQL
+    + """, announced.seq
+  from asked n
+  join profiles.person actor on actor.user_id = n.actor_id and actor.created_event is not null
+  left join announced on announced.notification_id = n.id
+ where """
+    + PRESENT_SQL
+    + " and "
+    + RESOLVED_SQL
+)
+
+UNREAD_COUNT_SQL: LiteralString = (
+    "select count(*) as unread from notifications.notification n where n.recipient_id = %(recipient)s and "
+    + PRESENT_SQL
+    + " and "
+    + UNREAD_SQL
+    + " and "
+    + RESOLVED_SQL
+)
+
+LAST_ID = UUID(int=(1 << 128) - 1)
+NIL = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationRow:
+    """A notification with all that its shape needs. `seq` is the newest frame that announced it, None if none did."""
+
+    id: UUID
+    cause_event: UUID
+    verb: str
+    actor_id: UUID
+    username: str
+    display_name: str | None
+    avatar_media_id: UUID | None
+    target_type: str
+    target_id: UUID
+    data: dict[str, Any] | None
+    read: bool
+    caused_at: Any
+    seq: int | None
+
+
+def newest_causes(recipient_id: UUID, unread_only: bool, before: UUID | None, limit: int) -> list[UUID]:
+    """The newest causes, newest first; one event is the cause of at most one notification of a recipient."""
+    found = database.rows(
+        NEWEST_UNREAD_SQL if unread_only else NEWEST_SQL,
+        {"recipient": recipient_id, "before": before, "last": LAST_ID, "limit": limit, "nil": NIL},
+    )
+    return [row.cause_event for row in found]
+
+
+def hydrate(recipient_id: UUID, causes: Sequence[UUID]) -> dict[UUID, NotificationRow]:
+    """The notifications that are there, by cause."""
+    found = database.rows(HYDRATE_SQL, {"recipient": recipient_id, "causes": list(causes), "nil": NIL})
+    return {row.cause_event: NotificationRow(*row) for row in found}
+
+
+def unread_count(recipient_id: UUID) -> int:
+    """The length of the unread list."""
+    found = database.row(UNREAD_COUNT_SQL, {"recipient": recipient_id, "nil": NIL})
+    return 0 if found is None else int(found.unread)

@@ -1,0 +1,127 @@
+"""Posts and their comments over HTTP."""
+
+from uuid import UUID
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from query_api.cursors import flag_of, invalid_parameter
+from query_api.described import read_of
+from query_api.pipeline import Page
+from query_api.posts.comments import CommentNode, CommentRow, comment_trees, flat_comments, live_comment, replies_to
+from query_api.posts.present import present_comment, present_post, present_tree
+from query_api.posts.queries import PostRow, visible_post
+from query_api.shapes import Comment, CommentPage, Post
+from query_api.views import ReadView, page_of
+from shared.errors import NotFound
+
+POST_PROJECTIONS = ("posts", "counters", "profiles", "graph")
+
+
+class PostView(ReadView):
+    """One post."""
+
+    projections = POST_PROJECTIONS
+
+    @read_of("posts", "getPost", Post, problems=(400, 401, 404))
+    def get(self, request: Request, post_id: UUID) -> Response:
+        return Response(present_post(_visible(post_id, self.viewer)))
+
+
+class CommentsView(ReadView):
+    """All comments of a post, oldest first; with `parent_id` the replies to one, with `tree=1` nested below parents."""
+
+    projections = POST_PROJECTIONS
+
+    @read_of(
+        "comments",
+        "listComments",
+        CommentPage,
+        paged=True,
+        problems=(400, 401, 404),
+        more=[OpenApiParameter("parent_id", OpenApiTypes.UUID), OpenApiParameter("tree", OpenApiTypes.BOOL)],
+    )
+    def get(self, request: Request, post_id: UUID) -> Response:
+        post = _visible(post_id, self.viewer)
+        parent_id = _parent_of(request)
+        if parent_id is not None:
+            return _replies_page(request, post_id, parent_id)
+        if flag_of("tree", request.query_params.get("tree")):
+            return page_of(
+                request,
+                f"comment-trees:{post_id.hex}",
+                lambda after, limit: _trees(post.post_id, after, limit),
+                lambda node: present_tree(node, post_id),
+            )
+        return page_of(
+            request,
+            f"comments:{post_id.hex}",
+            lambda after, limit: _cut(flat_comments(post_id, after, limit + 1), limit),
+            present_comment,
+        )
+
+
+class CommentView(ReadView):
+    """One comment."""
+
+    projections = POST_PROJECTIONS
+
+    @read_of("comments", "getComment", Comment, problems=(400, 401, 404))
+    def get(self, request: Request, comment_id: UUID) -> Response:
+        return Response(present_comment(_live(comment_id, self.viewer)))
+
+
+class RepliesView(ReadView):
+    """The direct replies to a comment, oldest first."""
+
+    projections = POST_PROJECTIONS
+
+    @read_of("comments", "listReplies", CommentPage, paged=True, problems=(400, 401, 404))
+    def get(self, request: Request, comment_id: UUID) -> Response:
+        comment = _live(comment_id, self.viewer)
+        return _replies_page(request, comment.post_id, comment_id)
+
+
+def _visible(post_id: UUID, viewer_id: UUID | None) -> PostRow:
+    post = visible_post(post_id, viewer_id)
+    if post is None:
+        raise NotFound("There is no such post here")
+    return post
+
+
+def _live(comment_id: UUID, viewer_id: UUID | None) -> CommentRow:
+    """A comment can be reached while its post can."""
+    comment = live_comment(comment_id)
+    if comment is None or visible_post(comment.post_id, viewer_id) is None:
+        raise NotFound("There is no such comment here")
+    return comment
+
+
+def _replies_page(request: Request, post_id: UUID, parent_id: UUID) -> Response:
+    return page_of(
+        request,
+        f"replies:{parent_id.hex}",
+        lambda after, limit: _cut(replies_to(post_id, parent_id, after, limit + 1), limit),
+        present_comment,
+    )
+
+
+def _cut(rows: list[CommentRow], limit: int) -> Page[CommentRow]:
+    return Page(rows[:limit], rows[limit - 1].comment_id if len(rows) > limit else None)
+
+
+def _trees(post_id: UUID, after: UUID | None, limit: int) -> Page[CommentNode]:
+    nodes = comment_trees(post_id, after, limit + 1)
+    return Page(nodes[:limit], nodes[limit - 1].comment_id if len(nodes) > limit else None)
+
+
+def _parent_of(request: Request) -> UUID | None:
+    given = request.query_params.get("parent_id")
+    if not given:
+        return None
+    try:
+        return UUID(given)
+    except ValueError:
+        raise invalid_parameter("parent_id", "must be a comment's id") from None

@@ -1,0 +1,119 @@
+"""Posts, comments and their authors in the shapes of the API: pure."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from query_api.posts.comments import CommentNode, CommentRow
+from query_api.posts.queries import PostRow
+from query_api.posts.rules import effective_visibility
+
+MENTION = re.compile(r"<@([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})>")
+DELETED_PERSON = "@deleted"
+
+
+def moment(value: datetime) -> str:
+    """RFC 3339 in UTC with microseconds."""
+    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def identifier(value: UUID | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def author(row: PostRow | CommentRow) -> dict[str, Any]:
+    return {
+        "id": str(row.author_id),
+        "username": row.username,
+        "display_name": row.display_name or "",
+        "avatar": identifier(row.avatar_media_id),
+    }
+
+
+def text(content: str, mentioned_ids: Sequence[UUID] | None, names: Mapping[str, str] | None) -> str:
+    """The text with its mentions under today's names; someone erased is `@deleted`.
+
+    Only ids that the event lists are mentions: whoever types the stored form by hand gets it back as typed.
+    """
+    if not mentioned_ids:
+        return content
+    known = {str(each) for each in mentioned_ids}
+
+    def name(match: re.Match[str]) -> str:
+        if match[1] not in known:
+            return match[0]
+        username = (names or {}).get(match[1])
+        return f"@{username}" if username else DELETED_PERSON
+
+    return MENTION.sub(name, content)
+
+
+def mentions(mentioned_ids: Sequence[UUID] | None, names: Mapping[str, str] | None) -> list[dict[str, str]]:
+    named = names or {}
+    return [{"id": str(each), "username": named[str(each)]} for each in mentioned_ids or () if str(each) in named]
+
+
+def present_post(row: PostRow) -> dict[str, Any]:
+    """A post's shape; one that quotes also has `quoted_post`, which says when the quoted post is not available."""
+    shape = {
+        "id": str(row.post_id),
+        "author": author(row),
+        "content": text(row.content, row.mentioned_ids, row.mentioned),
+        "visibility": effective_visibility(row),
+        "language": row.language,
+        "hashtags": list(row.hashtags or ()),
+        "mentions": mentions(row.mentioned_ids, row.mentioned),
+        "media": [{"id": str(each)} for each in row.media_ids or ()],
+        "reply_to": identifier(row.reply_to_id),
+        "quote_of": identifier(row.quote_of_id),
+        "edited_at": None,
+        "created_at": moment(row.created_at),
+        "counts": {
+            "likes": row.likes,
+            "comments": row.comments,
+            "shares": row.shares,
+            "quotes": row.quotes,
+            "reactions": row.reactions or {},
+        },
+        "viewer": {"liked": row.liked, "shared": False, "bookmarked": False},
+    }
+    if row.quote_of_id is not None:
+        shape["quoted_post"] = present_quoted(row.quote_of_id, row.quoted)
+    return shape
+
+
+def present_quoted(post_id: UUID, row: PostRow | None) -> dict[str, Any]:
+    if row is None:
+        return {"id": str(post_id), "available": False}
+    return {
+        "id": str(post_id),
+        "available": True,
+        "author": author(row),
+        "content": text(row.content, row.mentioned_ids, row.mentioned),
+        "created_at": moment(row.created_at),
+    }
+
+
+def present_comment(row: CommentRow) -> dict[str, Any]:
+    return {
+        "id": str(row.comment_id),
+        "post_id": str(row.post_id),
+        "parent_id": identifier(row.parent_id),
+        "author": author(row),
+        "content": text(row.content, row.mentioned_ids, row.mentioned),
+        "mentions": mentions(row.mentioned_ids, row.mentioned),
+        "created_at": moment(row.created_at),
+        "edited_at": None,
+        "counts": {"likes": row.likes, "replies": row.replies},
+        "viewer": {"liked": None},
+    }
+
+
+def present_tree(node: CommentNode, post_id: UUID) -> dict[str, Any]:
+    """A comment with its `replies`, or the placeholder of a missing one."""
+    replies = [present_tree(reply, post_id) for reply in node.replies]
+    if node.row is None:
+        return {"id": str(node.comment_id), "post_id": str(post_id), "removed": True, "replies": replies}
+    return present_comment(node.row) | {"replies": replies}

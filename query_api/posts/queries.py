@@ -1,0 +1,131 @@
+"""Posts as their viewers see them: one statement brings posts, authors, counts, the viewer's flags, the rules' facts.
+
+Rows of erased people and of deleted posts are left out in every statement, and so are posts whose author is not there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, LiteralString
+from uuid import UUID
+
+from query_api import database
+from query_api.posts.rules import may_see
+
+# Facts that decide who may see a post. `p` is the post, `a` its author.
+FACTS_SQL: LiteralString = """
+       p.visibility, coalesce(a.private, false) as author_private, p.reply_to_id, p.reply_to_author_id,
+       exists (select from graph.follow f
+                where f.follower_id = %(viewer)s::uuid and f.followee_id = p.author_id and f.active) as follows_author,
+       p.reply_to_author_id is not null
+           and exists (select from graph.follow f
+                        where f.follower_id = %(viewer)s::uuid and f.followee_id = p.reply_to_author_id and f.active)
+           and not exists (select from graph.erased e where e.user_id = p.reply_to_author_id) as follows_replied_to"""
+
+PRESENT_SQL: LiteralString = """
+  join posts.post p on p.post_id = w.id and p.created_event is not null and p.content_event is not null
+  join profiles.person a on a.user_id = p.author_id and a.created_event is not null
+  left join counters.post_count c on c.post_id = p.post_id
+ where not exists (select from posts.gone g where g.post_id = p.post_id)
+   and not exists (select from posts.erased e where e.user_id = p.author_id)
+   and not exists (select from profiles.erased e where e.user_id = p.author_id)"""
+
+HYDRATE_SQL: LiteralString = (
+    """
+with wanted as (
+    select id from unnest(%(ids)s::uuid[]) as asked (id)
+    union
+    select quote_of_id from posts.post where post_id = any(%(ids)s::uuid[]) and quote_of_id is not null)
+select p.post_id, p.author_id, a.username, a.display_name, a.avatar_media_id, p.content, p.language, p.hashtags,
+       p.media_ids, p.mentioned_ids, p.quote_of_id, p.created_at,
+       (select jsonb_object_agg(m.user_id, m.username)
+          from profiles.person m
+         where m.user_id = any(p.mentioned_ids) and m.username is not null
+           and not exists (select from profiles.erased e where e.user_id = m.user_id)) as mentioned,
+       coalesce(c.likes, 0) as likes, coalesce(c.comments, 0) as comments, coalesce(c.shares, 0) as shares,
+       coalesce(c.quotes, 0) as quotes,
+       (select jsonb_object_agg(r.reaction, r.n) from counters.reaction_count r where r.post_id = p.post_id and r.n > 0)
+           as reactions,
+       (select r.reaction from counters.reaction r
+         where r.post_id = p.post_id and r.actor_id = %(viewer)s::uuid and r.active) as liked,"""
+    + FACTS_SQL
+    + """
+  from wanted w"""
+    + PRESENT_SQL
+)
+
+AUTHORED_SQL: LiteralString = """
+select post_id from posts.post
+ where author_id = %(author)s and created_event is not null and post_id < coalesce(%(before)s::uuid, %(last)s::uuid)
+ order by post_id desc limit %(limit)s"""
+
+PUBLIC_SQL: LiteralString = """
+select post_id from posts.post
+ where visibility = 'public' and created_event is not null and post_id < coalesce(%(before)s::uuid, %(last)s::uuid)
+ order by post_id desc limit %(limit)s"""
+
+LAST_ID = UUID(int=(1 << 128) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class PostRow:
+    """A post with all that its shape and the rules need. `quoted` is the quoted post, if it is there to be seen."""
+
+    post_id: UUID
+    author_id: UUID
+    username: str
+    display_name: str | None
+    avatar_media_id: UUID | None
+    content: str
+    language: str | None
+    hashtags: Sequence[str] | None
+    media_ids: Sequence[UUID] | None
+    mentioned_ids: Sequence[UUID] | None
+    quote_of_id: UUID | None
+    created_at: Any
+    mentioned: dict[str, str] | None
+    likes: int
+    comments: int
+    shares: int
+    quotes: int
+    reactions: dict[str, int] | None
+    liked: str | None
+    visibility: str
+    author_private: bool
+    reply_to_id: UUID | None
+    reply_to_author_id: UUID | None
+    follows_author: bool
+    follows_replied_to: bool
+    quoted: "PostRow | None" = None
+
+
+def hydrate(ids: Sequence[UUID], viewer_id: UUID | None) -> dict[UUID, PostRow]:
+    """The posts that are there, by id; whether the viewer may see them is for the rules. Quoted ones come ruled."""
+    found = {row.post_id: row for row in database.rows(HYDRATE_SQL, {"ids": list(ids), "viewer": viewer_id})}
+    answer = {}
+    for each in ids:
+        row = found.get(each)
+        if row is not None:
+            quoted = found.get(row.quote_of_id)
+            seen = PostRow(*quoted) if quoted is not None and may_see(quoted, viewer_id) else None
+            post = PostRow(*row)
+            answer[each] = post if seen is None else replace(post, quoted=seen)
+    return answer
+
+
+def visible_post(post_id: UUID, viewer_id: UUID | None) -> PostRow | None:
+    """The post, or None when there is none or the viewer may not see it: the two look the same from outside."""
+    row = hydrate([post_id], viewer_id).get(post_id)
+    return row if row is not None and may_see(row, viewer_id) else None
+
+
+def authored_ids(author_id: UUID, before: UUID | None, limit: int) -> list[UUID]:
+    """One person's posts, newest first; no rules applied."""
+    found = database.rows(
+        AUTHORED_SQL, {"author": author_id, "before": before, "last": LAST_ID, "limit": limit}
+    )  # fmt: skip
+    return [row.post_id for row in found]
+
+
+def public_ids(before: UUID | None, limit: int) -> list[UUID]:
+    """Public posts of everybody, newest first; no rules applied."""
+    return [row.post_id for row in database.rows(PUBLIC_SQL, {"before": before, "last": LAST_ID, "limit": limit})]

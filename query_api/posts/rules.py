@@ -1,0 +1,47 @@
+"""Who may see a post, and whose home feed it belongs to: pure, from facts that the hydrating statement brings."""
+
+from typing import Protocol
+from uuid import UUID
+
+PUBLIC, FOLLOWERS = "public", "followers"
+
+
+class PostFacts(Protocol):
+    """What the rules need to know of a post; whoever wrote it is not erased and it is not deleted."""
+
+    @property
+    def author_id(self) -> UUID: ...
+    @property
+    def visibility(self) -> str: ...
+    @property
+    def author_private(self) -> bool: ...
+    @property
+    def follows_author(self) -> bool: ...
+    @property
+    def reply_to_id(self) -> UUID | None: ...
+    @property
+    def reply_to_author_id(self) -> UUID | None: ...
+    @property
+    def follows_replied_to(self) -> bool: ...
+
+
+def effective_visibility(post: PostFacts) -> str:
+    """A private account's posts are `followers` at most."""
+    return FOLLOWERS if post.visibility == PUBLIC and post.author_private else post.visibility
+
+
+def may_see(post: PostFacts, viewer_id: UUID | None) -> bool:
+    """`public`: everyone. `followers`: the author and active followers. Anything else: the author."""
+    if viewer_id is not None and post.author_id == viewer_id:
+        return True
+    visibility = effective_visibility(post)
+    return visibility == PUBLIC or (visibility == FOLLOWERS and post.follows_author)
+
+
+def is_home_item(post: PostFacts, viewer_id: UUID) -> bool:
+    """A post by V or by one V follows, that V may see; a reply only if V follows, or is, the author replied to."""
+    if post.author_id != viewer_id and not post.follows_author:
+        return False
+    if post.reply_to_id is not None and post.reply_to_author_id != viewer_id and not post.follows_replied_to:
+        return False
+    return may_see(post, viewer_id)

@@ -1,0 +1,184 @@
+"""The API's shapes as serializers: they describe answers in the OpenAPI schema; present modules make the answers."""
+
+from rest_framework import serializers
+
+
+class Author(serializers.Serializer[None]):
+    id = serializers.UUIDField()
+    username = serializers.CharField()
+    display_name = serializers.CharField()
+    avatar = serializers.UUIDField(allow_null=True)
+
+
+class Mention(serializers.Serializer[None]):
+    id = serializers.UUIDField()
+    username = serializers.CharField()
+
+
+class Media(serializers.Serializer[None]):
+    id = serializers.UUIDField()
+
+
+class PostCounts(serializers.Serializer[None]):
+    likes = serializers.IntegerField()
+    comments = serializers.IntegerField()
+    shares = serializers.IntegerField()
+    quotes = serializers.IntegerField()
+    reactions = serializers.DictField(child=serializers.IntegerField())
+
+
+class PostViewer(serializers.Serializer[None]):
+    liked = serializers.CharField(allow_null=True)
+    shared = serializers.BooleanField()
+    bookmarked = serializers.BooleanField()
+
+
+class QuotedPost(serializers.Serializer[None]):
+    id = serializers.UUIDField()
+    available = serializers.BooleanField()
+    author = Author(required=False)
+    content = serializers.CharField(required=False)
+    created_at = serializers.DateTimeField(required=False)
+
+
+class Post(serializers.Serializer[None]):
+    id = serializers.UUIDField()
+    author = Author()
+    content = serializers.CharField()
+    visibility = serializers.ChoiceField(["public", "followers", "private"])
+    language = serializers.CharField(allow_null=True)
+    hashtags = serializers.ListField(child=serializers.CharField())
+    mentions = Mention(many=True)
+    media = Media(many=True)
+    reply_to = serializers.UUIDField(allow_null=True)
+    quote_of = serializers.UUIDField(allow_null=True)
+    quoted_post = QuotedPost(required=False)
+    edited_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    counts = PostCounts()
+    viewer = PostViewer()
+
+
+class CommentCounts(serializers.Serializer[None]):
+    likes = serializers.IntegerField()
+    replies = serializers.IntegerField()
+
+
+class CommentViewer(serializers.Serializer[None]):
+    liked = serializers.CharField(allow_null=True)
+
+
+class Comment(serializers.Serializer[None]):
+    """In a tree, `replies` holds what is below; a missing parent has only `id`, `post_id`, `removed` and `replies`."""
+
+    id = serializers.UUIDField()
+    post_id = serializers.UUIDField()
+    parent_id = serializers.UUIDField(allow_null=True)
+    author = Author()
+    content = serializers.CharField()
+    mentions = Mention(many=True)
+    created_at = serializers.DateTimeField()
+    edited_at = serializers.DateTimeField(allow_null=True)
+    counts = CommentCounts()
+    viewer = CommentViewer()
+    removed = serializers.BooleanField(required=False)
+    replies = serializers.ListField(child=serializers.DictField(), required=False)
+
+
+class ProfileCounts(serializers.Serializer[None]):
+    followers = serializers.IntegerField()
+    following = serializers.IntegerField()
+    posts = serializers.IntegerField()
+
+
+class ProfileViewer(serializers.Serializer[None]):
+    following = serializers.BooleanField()
+    requested = serializers.BooleanField()
+    followed_by = serializers.BooleanField()
+    blocking = serializers.BooleanField()
+    muting = serializers.BooleanField()
+
+
+class Profile(serializers.Serializer[None]):
+    id = serializers.UUIDField()
+    username = serializers.CharField()
+    display_name = serializers.CharField()
+    bio = serializers.CharField()
+    avatar = serializers.UUIDField(allow_null=True)
+    private = serializers.BooleanField()
+    created_at = serializers.DateTimeField()
+    counts = ProfileCounts()
+    viewer = ProfileViewer()
+
+
+class Explanation(serializers.Serializer[None]):
+    age_hours = serializers.FloatField()
+    engagement = serializers.FloatField()
+    affinity = serializers.FloatField()
+    moderation = serializers.FloatField()
+    score = serializers.FloatField()
+    source = serializers.ChoiceField(["pushed", "database"])  # type: ignore[assignment]  # also a name of DRF's own
+
+
+class HomeItem(serializers.Serializer[None]):
+    post = Post()
+    via = Author(allow_null=True)
+    at = serializers.DateTimeField()
+    explain = Explanation(required=False)
+
+
+class Target(serializers.Serializer[None]):
+    type = serializers.ChoiceField(["user", "post", "comment"])
+    id = serializers.UUIDField()
+
+
+class Notification(serializers.Serializer[None]):
+    id = serializers.UUIDField()
+    seq = serializers.IntegerField(allow_null=True)
+    verb = serializers.CharField()
+    actor = Author()
+    target = Target()
+    data = serializers.DictField()  # type: ignore[assignment]  # also a name of DRF's own
+    read = serializers.BooleanField()
+    created_at = serializers.DateTimeField()
+
+
+class UnreadCount(serializers.Serializer[None]):
+    unread = serializers.IntegerField()
+
+
+class PostPage(serializers.Serializer[None]):
+    items = Post(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class CommentPage(serializers.Serializer[None]):
+    items = Comment(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class HomePage(serializers.Serializer[None]):
+    items = HomeItem(many=True)
+    next = serializers.CharField(allow_null=True)
+    ranked_at = serializers.DateTimeField(required=False)
+
+
+class NotificationPage(serializers.Serializer[None]):
+    items = Notification(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class FieldProblem(serializers.Serializer[None]):
+    pointer = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class Problem(serializers.Serializer[None]):
+    """RFC 9457."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    errors = FieldProblem(many=True)  # type: ignore[assignment]  # also a name of DRF's own
+    trace_id = serializers.CharField()

@@ -1,0 +1,37 @@
+"""Every address of the query API, in this order: people, posts, feeds, notifications, operations."""
+
+from django.urls import path
+
+from query_api.feed.api import FollowingView, GlobalView, HomeView
+from query_api.notifications.api import NotificationsView, UnreadCountView
+from query_api.ops.api import SchemaView, docs, healthz, metrics, readyz
+from query_api.posts.api import CommentsView, CommentView, PostView, RepliesView
+from query_api.profiles.api import MeView, MyPostsView, UserPostsView, UserView
+
+V1 = "api/v1/"
+
+urlpatterns = [
+    path(V1 + "users/me/", MeView.as_view()),
+    path(V1 + "users/me/posts/", MyPostsView.as_view()),
+    path(V1 + "users/<str:name_or_id>/", UserView.as_view()),
+    path(V1 + "users/<str:name_or_id>/posts/", UserPostsView.as_view()),
+    path(V1 + "posts/", GlobalView.as_view()),
+    path(V1 + "posts/following/", FollowingView.as_view()),
+    path(V1 + "posts/<uuid:post_id>/", PostView.as_view()),
+    path(V1 + "posts/<uuid:post_id>/comments/", CommentsView.as_view()),
+    path(V1 + "comments/<uuid:comment_id>/", CommentView.as_view()),
+    path(V1 + "comments/<uuid:comment_id>/replies/", RepliesView.as_view()),
+    path(V1 + "feed/home/", HomeView.as_view()),
+    path(V1 + "feed/global/", GlobalView.as_view()),
+    path(V1 + "notifications/", NotificationsView.as_view()),
+    path(V1 + "notifications/unread-count/", UnreadCountView.as_view()),
+    path(V1 + "query/schema/", SchemaView.as_view()),
+    path("api/docs/", docs),
+    path("healthz", healthz),
+    path("readyz", readyz),
+    path("metrics", metrics),
+]
+
+handler400 = "query_api.problems.bad_request"
+handler404 = "query_api.problems.route_not_found"
+handler500 = "query_api.problems.server_error"

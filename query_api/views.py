@@ -1,0 +1,70 @@
+"""A read: who asks, may they, is what they demand there yet; then a view's own few lines; then pages in one shape."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+from uuid import UUID
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from query_api.access_tokens import bearer_of
+from query_api.answers import answer_of
+from query_api.consistency import HEADER, Demand, admit, demand_of, token_secret
+from query_api.cursors import limit_of, read_id_cursor, write_id_cursor
+from query_api.pipeline import Page
+from shared.errors import Unauthenticated
+
+Row = TypeVar("Row")
+
+
+class ReadView(APIView):
+    """`projections` are those whose tables the view reads; `bearer_required` refuses whoever sends no token."""
+
+    projections: ClassVar[tuple[str, ...]] = ()
+    bearer_required: ClassVar[bool] = False
+    viewer: UUID | None = None
+    demand: Demand
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        bearer = bearer_of(request.headers.get("Authorization"))
+        if bearer is None and self.bearer_required:
+            raise Unauthenticated("This needs an access token")
+        self.viewer = bearer.user_id if bearer is not None else None
+        self.demand = demand_of(request.headers.get(HEADER))
+        answer_of(request._request).consistency = admit(self.viewer, self.demand, self.projections)
+
+    @property
+    def reader(self) -> UUID:
+        """The viewer of a view that requires one."""
+        if self.viewer is None:
+            raise Unauthenticated("This needs an access token")
+        return self.viewer
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        # What a reader sees is theirs, and may change at once: it may be kept, and must be asked about each time.
+        response.setdefault("Cache-Control", "private, no-cache")
+        response["Vary"] = "Accept, Authorization"
+        return response
+
+
+def page_of(request: Request, purpose: str, read: Callable[[UUID | None, int], Page[Row]],
+            present: Callable[[Row], Any]) -> Response:  # fmt: skip
+    """A keyset page: `read` takes the key to continue after and the limit."""
+    limit = limit_of(request.query_params.get("limit"))
+    after = read_id_cursor(token_secret(), purpose, request.query_params.get("cursor"))
+    page = read(after, limit)
+    cursor = write_id_cursor(token_secret(), purpose, page.next_key)
+    return page_response(request, [present(row) for row in page.rows], cursor)
+
+
+def page_response(request: Request, items: list[Any], cursor: str | None, **more: Any) -> Response:
+    """`{"items", "next"}`, with the next page's address as a Link (RFC 8288) too."""
+    response = Response({"items": items, "next": cursor, **more})
+    if cursor is not None:
+        query = request.query_params.copy()
+        query["cursor"] = cursor
+        response["Link"] = f'<{request.path}?{query.urlencode()}>; rel="next"'
+    return response

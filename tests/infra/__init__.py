@@ -1,0 +1,1 @@
+"""What runs the product on a machine, tested without one."""

@@ -1,0 +1,100 @@
+"""Home feeds on the real Redis (database 9) as the live worker and the readers use them, for tests to drive by hand."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
+
+import redis
+
+from projectors.feed.fold import PROJECTION, fold
+from projectors.runtime.stores.port import Advance, Fence, Outcome, Partition
+from projectors.runtime.stores.redis import RedisStore
+from schemas.types import Event
+from shared.environment import Environment
+from shared.feed_store import FeedStore
+
+ITEMS_MAX = 8
+SHARDS = 2
+PARTITIONS = 2
+T = TypeVar("T")
+
+
+async def from_zero(partitions: Sequence[Partition]) -> dict[Partition, int]:
+    return dict.fromkeys(partitions, 0)
+
+
+class Feeds:
+    """The store as a live worker uses it, step after step, and the readers' side beside it."""
+
+    def __init__(self, environment: Environment, runner: asyncio.Runner) -> None:
+        self.environment = environment
+        self.readers = FeedStore.open(environment)
+        self.redis: Any = redis.Redis.from_url(environment.redis_url, decode_responses=True)
+        self._runner = runner
+        self.store = self.new_store()
+        self.partitions = [Partition(topic, number) for topic in PROJECTION.topics for number in range(PARTITIONS)]
+        self.fences: dict[Partition, Fence] = {}
+        self.next: dict[Partition, int] = {}
+
+    def new_store(self) -> RedisStore:
+        return RedisStore(PROJECTION, self.environment, "test", retry_seconds=1)
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(coroutine)
+
+    def fence(self) -> dict[Partition, Fence]:
+        self.fences = self.run(self.store.fence(self.partitions, from_zero))
+        self.next = {partition: fence.offset for partition, fence in self.fences.items()}
+        return self.fences
+
+    def apply(self, topic: str, *events: Event, number: int = 0) -> Outcome:
+        """The next batch of one partition."""
+        partition = Partition(topic, number)
+        first = self.next[partition]
+        outcome = self.step(partition, first, first + len(events), events)
+        self.next[partition] = first + len(events)
+        return outcome
+
+    def step(self, partition: Partition, first: int, last: int, events: Sequence[Event]) -> Outcome:
+        return self.run(self.store.apply(Advance(partition, first, last, self.fences[partition].epoch), fold(events)))
+
+    def warm(self, reader: UUID, followees: Sequence[UUID], items: Sequence[UUID], floor: UUID | None = None) -> str:
+        begun = self.readers.begin(reader)
+        assert begun is not None
+        assert self.readers.join(reader, begun.nonce, followees) is not None
+        assert self.readers.fill(reader, begun.nonce, floor, items)
+        return begun.nonce
+
+    def items(self, reader: UUID) -> list[UUID] | None:
+        page = self.readers.page(reader, None, 100)
+        return None if page is None else page.items
+
+    def close(self) -> None:
+        self.run(self.store.close())
+        self.redis.close()
+
+
+@contextmanager
+def own_feeds(servers: Environment, database_url: str) -> Iterator[Feeds]:
+    """Few shards, small feeds, nothing warm yet; positions of PostgreSQL are looked for in this database."""
+    environment = replace(
+        servers,
+        redis_url=urlunsplit(urlsplit(servers.redis_url)._replace(path="/9")),
+        read_database_url=database_url,
+        feed_shards=SHARDS,
+        feed_items_max=ITEMS_MAX,
+        topic_partitions=PARTITIONS,
+    )
+    with asyncio.Runner() as runner:
+        feeds = Feeds(environment, runner)
+        feeds.redis.flushdb()
+        feeds.fence()
+        try:
+            yield feeds
+        finally:
+            feeds.redis.flushdb()
+            feeds.close()

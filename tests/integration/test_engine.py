@@ -1,0 +1,188 @@
+"""Claim: whatever is done to live workers, the counters end up as a plain recount of the log says, nothing lost,
+nothing doubled.
+
+Oracle: `recounted`, sets over the events produced, in memory. Real Kafka, registry and PostgreSQL, real worker
+processes, killed with -9, frozen and thawed, blocked. Cannot catch: what needs several brokers, or longer than a minute
+to go wrong.
+"""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from projectors.counters.fold import PROJECTION
+from projectors.runtime.lag import wait_until_caught_up
+from schemas.types import Event, UserErased
+from shared.environment import Environment
+from shared.ids import time_of
+from shared.kafka import partition_of, record_key
+from tests.runtime.engine import Engine, Ids, Log, own_topics, read_database
+from tests.runtime.history import Town, counted, recounted
+from tests.runtime.workers import Workers, wait_until, workers_of
+
+FAST = {"ROOKERY_WORKER_BATCH_RECORDS_MAX": "150"}  # small batches, so that much is under way when a worker is killed
+
+# A worker whose fold never returns.
+BLOCKED = """
+import os, time
+from dataclasses import replace
+from projectors.counters.fold import PROJECTION
+from projectors.runtime import live
+from projectors.runtime.settings import worker_settings
+from shared.environment import environment
+live.run(replace(PROJECTION, fold=lambda events: time.sleep(3600)), environment(), worker_settings(os.environ))
+"""
+
+
+@pytest.fixture
+def engine(servers: Environment) -> Iterator[Engine]:
+    name = f"engine_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
+    with read_database(name, PROJECTION) as made, own_topics(made.environment):
+        yield made
+
+
+@pytest.fixture
+def workers(engine: Engine, tmp_path: Path) -> Iterator[Workers]:
+    with workers_of(engine, tmp_path) as made:
+        yield made
+
+
+def assert_caught_up(engine: Engine, workers: Workers, seconds: float = 30) -> None:
+    caught_up = asyncio.run(wait_until_caught_up(engine.environment, seconds, projections=[PROJECTION]))
+    assert caught_up, "\n".join(worker.text() for worker in workers.all)
+
+
+def applied(engine: Engine) -> int:
+    """The records applied so far, all partitions together."""
+    [(number,)] = engine.rows("select coalesce(sum(next_offset), 0)::int from counters.position")
+    return int(number)
+
+
+def _applied_beyond(engine: Engine, number: int) -> Callable[[], bool]:
+    return lambda: applied(engine) > number
+
+
+def test_workers_killed_in_mid_stream_lose_and_double_nothing(engine: Engine, workers: Workers) -> None:
+    town = Town(Ids(3), people=40)
+    log = Log(engine.environment)
+    produced: list[Event] = []
+    enough = threading.Event()
+
+    def keep_producing() -> None:
+        while not enough.is_set():
+            some = list(town.events(400))
+            produced.extend(some)
+            log.append(some)
+            enough.wait(0.1)
+
+    producing = threading.Thread(target=keep_producing)
+    producing.start()
+    try:
+        pair = [workers.start(**FAST), workers.start(**FAST)]
+        wait_until(20, _applied_beyond(engine, 1000))
+        for kill in range(3):
+            before = applied(engine)
+            pair[kill % 2].kill()
+            pair[kill % 2] = workers.start(**FAST)
+            wait_until(20, _applied_beyond(engine, before + 1500))
+    finally:
+        enough.set()
+        producing.join()
+    assert_caught_up(engine, workers)
+    assert counted(engine) == recounted(produced)
+    assert engine.rows("select max(epoch) > 2 from counters.position") == [(True,)]
+
+    # A deleted record advances the position, and an erased person is gone with all that counted.
+    erased = town.people[0]
+    first_key = record_key(produced[0].subject_id, produced[0].event_id)
+    log.delete("posts", 0, first_key)
+    event_id = town.ids()
+    produced.append(UserErased(event_id=event_id, occurred_at=time_of(event_id), subject_id=erased))
+    # What they still had under way comes behind it in another partition.
+    produced.extend(town.events(300))
+    log.append(produced[-301:])
+    assert_caught_up(engine, workers)
+    wait_until(10, lambda: engine.rows("select 1 from counters.erased where done_at is not null"))
+    wait_until(10, lambda: not engine.rows("select 1 from counters.gone where done_at is null"))
+    assert counted(engine) == recounted(produced)
+
+    # The whole log once more.
+    for worker in workers.all:
+        worker.kill()
+    rows = "select * from counters.reaction order by 1, 2"
+    as_they_were = engine.rows(rows)
+    engine.execute("update counters.position set next_offset = 0")
+    workers.start()
+    assert_caught_up(engine, workers)
+    assert engine.rows(rows) == as_they_were
+    assert counted(engine) == recounted(produced)
+
+
+def test_a_zombie_is_refused(engine: Engine, workers: Workers) -> None:
+    town = Town(Ids(4), people=30)
+    log = Log(engine.environment)
+    produced = list(town.events(20_000))
+    log.append(produced)
+    zombie = workers.start(ROOKERY_WORKER_BATCH_RECORDS_MAX="40")
+    wait_until(20, lambda: applied(engine) > 2000, every=0.01)
+    zombie.freeze()
+    fresh = workers.start()
+    wait_until(20, lambda: fresh.logged("fenced") and applied(engine) > 10_000)
+    assert_caught_up(engine, workers)
+    before = engine.rows("select topic, partition, next_offset, epoch from counters.position order by 1, 2")
+    zombie.thaw()
+    wait_until(10, lambda: zombie.logged("refused"))
+    # Its write changed nothing; what it does afterwards, end or join again, changes nothing either.
+    refused_at = engine.rows("select topic, partition, next_offset from counters.position order by 1, 2")
+    assert refused_at == [row[:3] for row in before]
+    more = list(town.events(500))
+    log.append(more)
+    assert_caught_up(engine, workers)
+    assert counted(engine) == recounted(produced + more)
+
+
+def test_a_worker_that_hangs_ends_itself(engine: Engine, workers: Workers) -> None:
+    """In three ways: not even the fence comes through, nothing can be applied, the event loop is blocked."""
+    Log(engine.environment).append(Town(Ids(5), people=5).events(50))
+    with psycopg.connect(engine.environment.read_database_url) as holding:
+        # Faust alone would keep its partitions and never read them.
+        holding.execute("lock table counters.position")
+        unfenced = workers.start(ROOKERY_WORKER_REQUEST_SECONDS="6")
+        assert unfenced.process.wait(20) not in (0, 75)
+        assert not unfenced.logged("fenced")
+
+    with psycopg.connect(engine.environment.read_database_url) as holding:
+        # Every statement waits for its locks and is retried.
+        holding.execute("lock table counters.reaction")
+        stalled = workers.start(ROOKERY_WORKER_STALLED_SECONDS="2")
+        wait_until(20, lambda: stalled.logged("fenced"))
+        assert stalled.process.wait(15) == 75
+        assert "stands at" in stalled.logged("watchdog")[0]["reason"]
+
+    blocked = workers.start("-c", BLOCKED, ROOKERY_WORKER_BLOCKED_SECONDS="2")
+    assert blocked.process.wait(20) == 75
+    assert "event loop is blocked" in blocked.logged("watchdog")[0]["reason"]
+
+
+def test_a_position_beyond_the_log_stops_the_worker(engine: Engine, workers: Workers) -> None:
+    """A log that lost its tail must be noticed; jumping back to its beginning or its end would be silent."""
+    town = Town(Ids(6), people=5)
+    Log(engine.environment).append(town.events(50))
+    first = workers.start()
+    assert_caught_up(engine, workers)
+    first.process.terminate()
+    began = time.monotonic()
+    assert first.process.wait(10) == 0
+    assert time.monotonic() - began < 5
+    number = partition_of(town.people[0], engine.environment.topic_partitions)
+    there = f"topic = 'engagement' and partition = {number}"
+    engine.execute(f"update counters.position set next_offset = 1000 where {there}")
+    second = workers.start()
+    assert second.process.wait(25) != 0
+    assert engine.rows(f"select next_offset from counters.position where {there}") == [(1000,)]

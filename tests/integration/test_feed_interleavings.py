@@ -1,0 +1,167 @@
+"""Claim: however requests, worker, PostgreSQL's lag, trims and flushes interleave, no warm feed has a gap.
+
+Oracle: the logs of who follows whom and of who published what, read up to the position that the shard itself states.
+The functions are the real ones (Redis, database 9); PostgreSQL is a number per partition, as only its lag matters here.
+Cannot catch: a query API that does not wait for the positions it was given.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+import pytest
+
+from projectors.runtime.stores.port import Outcome, Partition
+from projectors.runtime.stores.redis import RedisStore
+from schemas.types import Event
+from shared.environment import Environment
+from shared.feed_store import Begun, shard_of
+from shared.position import Position
+from tests.integration.feeds import ITEMS_MAX, PARTITIONS, Feeds, own_feeds
+from tests.specs.fold_cases import ANA, BEN, CLEO, DAN, followed, published, unfollowed
+
+
+@pytest.fixture
+def feeds(servers: Environment, scratch_database: str) -> Iterator[Feeds]:
+    with own_feeds(servers, scratch_database) as feeds:
+        yield feeds
+
+
+class World:
+    """Logs, a PostgreSQL that has read them up to somewhere, and readers who fill their feeds step by step."""
+
+    READERS = (ANA, BEN, CLEO, DAN)
+
+    def __init__(self, feeds: Feeds, seed: int) -> None:
+        self.feeds = feeds
+        self.random = random.Random(seed)
+        self.logs: dict[Partition, list[Event]] = {partition: [] for partition in feeds.partitions}
+        self.read = dict.fromkeys(feeds.partitions, 0)  # where PostgreSQL is
+        self.step = 0
+        self.fillings: dict[UUID, Iterator[None]] = {}
+
+    def happen(self) -> None:
+        choice = self.random.random()
+        one, other = self.random.sample(self.READERS, 2)
+        number = self.random.randrange(PARTITIONS)
+        self.step += 1
+        if choice < 0.25:
+            self.logs[Partition("posts", number)].append(published(self.step, one))
+        elif choice < 0.31:
+            again = self.random.random() < 0.5
+            event: Event = followed(self.step, one, other) if again else unfollowed(self.step, one, other)
+            self.logs[Partition("graph", shard_of(one, PARTITIONS))].append(event)
+        elif choice < 0.45:
+            partition = self.random.choice(self.feeds.partitions)
+            self.read[partition] = self.random.randint(self.read[partition], len(self.logs[partition]))
+        elif choice < 0.60:
+            self.advance(self.random.choice(self.feeds.partitions), self.random.randint(1, 4))
+        elif choice < 0.61:
+            self.feeds.redis.flushdb()
+            self.feeds.fence()
+        elif choice < 0.62:
+            self.feeds.fence()
+        else:
+            next(self.fillings.setdefault(one, self.filling(one)), None)
+            self.check(one)
+
+    def advance(self, partition: Partition, records: int) -> None:
+        first = self.feeds.next[partition]
+        events = self.logs[partition][first : first + records]
+        if events:
+            assert self.feeds.apply(partition.topic, *events, number=partition.number) is Outcome.APPLIED
+
+    def followees(self, reader: UUID, reached: dict[Partition, int]) -> set[UUID]:
+        """Of the events read so far the newest word about each edge, as PostgreSQL and the oracle both see it."""
+        edges: dict[UUID, str] = {}
+        for partition, offset in reached.items():
+            for event in self.logs[partition][:offset] if partition.topic == "graph" else ():
+                if event.subject_id == reader:
+                    edges[event.followee_id] = type(event).__name__  # type: ignore[union-attr]
+        return {followee for followee, word in edges.items() if word == "UserFollowed"}
+
+    def items(self, authors: set[UUID], reached: dict[Partition, int]) -> list[UUID]:
+        return sorted(
+            (
+                event.event_id
+                for partition, offset in reached.items()
+                if partition.topic == "posts"
+                for event in self.logs[partition][:offset]
+                if event.subject_id in authors
+            ),
+            reverse=True,
+        )
+
+    def filling(self, reader: UUID) -> Iterator[None]:
+        """What a reader's request does, pausing wherever something else may come between."""
+        readers = self.feeds.readers
+        while True:
+            begun: Begun | None = readers.begin(reader)
+            yield
+            if begun is None:
+                continue
+            while not self.reached(begun.positions, "graph"):
+                yield
+            followees = self.followees(reader, self.read)
+            yield
+            joined = readers.join(reader, begun.nonce, followees)
+            yield
+            if not joined:
+                continue
+            while not self.reached(joined, "posts"):
+                yield
+            newest = self.items({reader, *followees}, self.read)
+            limit = self.random.choice([2, ITEMS_MAX])
+            yield
+            readers.fill(reader, begun.nonce, newest[limit - 1] if len(newest) >= limit else None, newest[:limit])
+            yield
+
+    def reached(self, positions: Sequence[Position], topic: str) -> bool:
+        return all(
+            self.read[Partition(each.topic, each.partition)] >= each.offset for each in positions if each.topic == topic
+        )
+
+    def check(self, reader: UUID, exactly: bool = False) -> None:
+        page = self.feeds.readers.page(reader, None, 1_000)
+        if page is None:
+            return
+        reached = {Partition(each.topic, each.partition): each.offset for each in self.feeds.readers.positions(reader)}
+        expected = [
+            item
+            for item in self.items({reader, *self.followees(reader, reached)}, reached)
+            if page.floor is None or item > page.floor
+        ]
+        assert page.items == sorted(page.items, reverse=True)
+        assert set(expected) <= set(page.items) or self.ahead(reader, reached), "a gap above the floor"
+        assert not exactly or expected == page.items
+
+    def ahead(self, reader: UUID, reached: dict[Partition, int]) -> bool:
+        """Whether PostgreSQL knows of an unfollow that the shard will be cooled by: then a followee may be left out."""
+        return self.followees(reader, reached) != self.followees(reader, self.read)
+
+    def settle(self) -> None:
+        for partition, log in self.logs.items():
+            while self.feeds.next[partition] < len(log):
+                self.advance(partition, 5)
+            self.read[partition] = len(log)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_interleaving_leaves_a_gap(feeds: Feeds, seed: int) -> None:
+    world = World(feeds, seed)
+    # A flush begins anew where PostgreSQL is, which here is where the world says.
+    reached = feeds.store.__class__._reached_in_postgres
+
+    async def in_this_world(store: RedisStore) -> dict[Partition, int]:
+        return dict(world.read)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feeds.store.__class__, reached.__name__, in_this_world)
+        for _ in range(600):
+            world.happen()
+        world.settle()
+        for reader in World.READERS:
+            for _ in range(20):
+                next(world.fillings.setdefault(reader, world.filling(reader)), None)
+            assert feeds.items(reader) is not None
+            world.check(reader, exactly=True)

@@ -1,0 +1,478 @@
+"""The whole product, said as sets: given the events, in any order, what must be seen.
+
+There is no folding here and no order: every definition is a comprehension over sets of events, and the only comparison
+made is which of two event ids is greater. It answers to semantics.md alone and shares no code with the folds, the SQL
+or the Redis functions, so that an error in one is not repeated in the other. It is built once from its events and
+keeps indexes; feeds and notification lists are made when asked for.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID, uuid5
+
+from schemas.types import (
+    CommentAdded,
+    Event,
+    NotificationsRead,
+    PostDeleted,
+    PostLiked,
+    PostPublished,
+    PostUnliked,
+    ProfileEdited,
+    UserErased,
+    UserFollowed,
+    UserRegistered,
+    UserUnfollowed,
+)
+from tests.model.sets import NIL, greatest, grouped, newest, newest_first
+
+# A notification's id is uuid5 of recipient, actor, verb and target in this namespace; clients keep these ids, so it
+# never changes.
+NAMESPACE = UUID("5f0f5c1e-7c33-5d0c-9b0a-6b1f0d3b9a51")
+MICROS_PER_HOUR = 3_600_000_000
+MICROS_PER_DAY = 24 * MICROS_PER_HOUR
+HALF_LIFE_DAYS = 14
+LIKE_WEIGHT, COMMENT_WEIGHT = 1, 3
+RANKED_ITEMS_MAX = 400
+EVENTS_THAT_TELL: tuple[type[Any], ...] = (
+    PostLiked, PostUnliked, UserFollowed, UserUnfollowed, CommentAdded, PostPublished,
+)  # fmt: skip
+
+E = TypeVar("E", bound=Any)
+F = TypeVar("F", bound=Any)
+
+
+class Said(NamedTuple):
+    """What somebody last said about one thing, and by which event."""
+
+    event_id: UUID
+    value: Any
+
+
+class Person(NamedTuple):
+    """A person who is there: registered and not erased. A field nobody has set is None."""
+
+    registered: UserRegistered
+    display_name: Said | None
+    bio: Said | None
+    avatar_media_id: Said | None
+    language: Said | None
+    private: Said | None
+
+
+class Cause(NamedTuple):
+    """One event's reason to tell `recipient_id` something, or, when not `active`, to take that back."""
+
+    recipient_id: UUID
+    actor_id: UUID
+    verb: str
+    target_type: str
+    target_id: UUID
+    post_id: UUID | None
+    data: dict[str, str]
+    active: bool
+    event_id: UUID
+    occurred_at: int
+
+    @property
+    def notification_id(self) -> UUID:
+        return uuid5(NAMESPACE, f"{self.recipient_id.hex}:{self.actor_id.hex}:{self.verb}:{self.target_id.hex}")
+
+
+class Notification(NamedTuple):
+    """A notification that is present: its newest cause stands and all it names is there."""
+
+    id: UUID
+    cause: Cause
+    read_event: UUID | None
+    unread: bool
+
+
+class Ranked(NamedTuple):
+    """One item of a ranked feed with its factors; a higher score comes first."""
+
+    score: float
+    post: PostPublished
+    engagement: float
+    affinity: float
+
+
+class Model:
+    """What the events mean. `events` may come in any order and any of them more than once."""
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        by_type: dict[type[Any], dict[UUID, Any]] = defaultdict(dict)
+        for event in events:
+            by_type[type(event)][event.event_id] = event
+        self._by_type = by_type
+        self.erased = {event.subject_id for event in self._all(UserErased)}
+        self.deleted = {event.post_id for event in self._all(PostDeleted)}
+        self.persons = self._persons()
+        self.posts: dict[UUID, PostPublished] = {
+            event.post_id: event
+            for event in self._all(PostPublished)
+            if event.subject_id in self.persons and event.post_id not in self.deleted
+        }
+        self.comments: dict[UUID, CommentAdded] = {
+            event.comment_id: event
+            for event in self._all(CommentAdded)
+            if event.subject_id in self.persons and event.post_id in self.posts
+        }
+
+    def _all(self, kind: type[E]) -> Iterable[E]:
+        return self._by_type[kind].values()
+
+    def _either(self, kind: type[E], other: type[F]) -> Iterable[E | F]:
+        yield from self._all(kind)
+        yield from self._all(other)
+
+    # People
+
+    def _persons(self) -> dict[UUID, Person]:
+        edits = list(self._all(ProfileEdited))
+        registrations = list(self._all(UserRegistered))
+
+        def said(field: str) -> dict[UUID, Said]:
+            sources: list[ProfileEdited | UserRegistered] = [*edits]
+            if field == "display_name":
+                sources += registrations
+            return {
+                user_id: Said(event.event_id, getattr(event, field))
+                for user_id, event in newest(
+                    (event for event in sources if getattr(event, field) is not None), by=lambda event: event.subject_id
+                ).items()
+            }
+
+        fields = {field: said(field) for field in Person._fields[1:]}
+        return {
+            event.subject_id: Person(event, **{field: values.get(event.subject_id) for field, values in fields.items()})
+            for event in registrations
+            if event.subject_id not in self.erased
+        }
+
+    def is_private(self, user_id: UUID) -> bool:
+        """Whether follows of this person wait for approval, and their posts are for followers at most."""
+        person = self.persons.get(user_id)
+        return person is not None and person.private is not None and bool(person.private.value)
+
+    # Relationships
+
+    @cached_property
+    def edges(self) -> dict[tuple[UUID, UUID], UserFollowed | UserUnfollowed]:
+        """The newest word about each (follower, followee) of whom neither is erased."""
+        return newest(
+            (
+                event
+                for event in self._either(UserFollowed, UserUnfollowed)
+                if event.subject_id not in self.erased and event.followee_id not in self.erased
+            ),
+            by=lambda event: (event.subject_id, event.followee_id),
+        )
+
+    @cached_property
+    def follows(self) -> set[tuple[UUID, UUID]]:
+        """The active (follower, followee) pairs."""
+        return {pair for pair, event in self.edges.items() if isinstance(event, UserFollowed)}
+
+    @cached_property
+    def following(self) -> dict[UUID, set[UUID]]:
+        """Whom each person follows."""
+        return grouped((follower, followee) for follower, followee in self.follows)
+
+    @cached_property
+    def follower_counts(self) -> Counter[UUID]:
+        return Counter(followee for _, followee in self.follows)
+
+    @cached_property
+    def following_counts(self) -> Counter[UUID]:
+        return Counter(follower for follower, _ in self.follows)
+
+    # Posts and what hangs on them
+
+    def may_see(self, viewer_id: UUID | None, post: PostPublished) -> bool:
+        """Whether the viewer (None: nobody in particular) may see the post, which must be one of `posts`."""
+        author_id = post.subject_id
+        if viewer_id == author_id:
+            return True
+        follower = (viewer_id, author_id) in self.follows
+        return {
+            "public": not self.is_private(author_id) or follower,
+            "followers": follower,
+            "private": False,
+        }[post.visibility]
+
+    @cached_property
+    def posts_by_author(self) -> dict[UUID, set[UUID]]:
+        return grouped((post.subject_id, post_id) for post_id, post in self.posts.items())
+
+    @cached_property
+    def reactions(self) -> dict[tuple[UUID, UUID], PostLiked]:
+        """The active reaction of each (post, actor), the post being there and the actor not erased."""
+        words = newest(
+            (
+                event
+                for event in self._either(PostLiked, PostUnliked)
+                if event.post_id in self.posts and event.subject_id not in self.erased
+            ),
+            by=lambda event: (event.post_id, event.subject_id),
+        )
+        return {pair: event for pair, event in words.items() if isinstance(event, PostLiked)}
+
+    @cached_property
+    def withdrawn_reactions(self) -> dict[tuple[UUID, UUID], UUID]:
+        """The event that withdrew the reaction of each (post, actor) that has none now."""
+        withdrawals = newest(self._all(PostUnliked), by=lambda event: (event.post_id, event.subject_id))
+        return {
+            pair: event.event_id
+            for pair, event in withdrawals.items()
+            if pair not in self.reactions and event.post_id in self.posts and event.subject_id not in self.erased
+        }
+
+    @cached_property
+    def counted_comments(self) -> dict[UUID, CommentAdded]:
+        """Every comment and reply that counts: its post is there and its author is not erased."""
+        return {
+            event.comment_id: event
+            for event in self._all(CommentAdded)
+            if event.post_id in self.posts and event.subject_id not in self.erased
+        }
+
+    @cached_property
+    def likes(self) -> Counter[UUID]:
+        return Counter(post_id for post_id, _ in self.reactions)
+
+    @cached_property
+    def likes_by_reaction(self) -> Counter[tuple[UUID, str]]:
+        return Counter((event.post_id, event.reaction) for event in self.reactions.values())
+
+    @cached_property
+    def comment_counts(self) -> Counter[UUID]:
+        return Counter(event.post_id for event in self.counted_comments.values())
+
+    @cached_property
+    def reply_counts(self) -> Counter[UUID]:
+        return Counter(event.parent_id for event in self.counted_comments.values() if event.parent_id is not None)
+
+    @cached_property
+    def quote_counts(self) -> Counter[UUID]:
+        return Counter(post.quote_of_id for post in self.counted_posts.values() if post.quote_of_id is not None)
+
+    @cached_property
+    def counted_posts(self) -> dict[UUID, PostPublished]:
+        """Every post that counts: not deleted and its author not erased."""
+        return {
+            event.post_id: event
+            for event in self._all(PostPublished)
+            if event.subject_id not in self.erased and event.post_id not in self.deleted
+        }
+
+    @cached_property
+    def post_counts(self) -> Counter[UUID]:
+        return Counter(post.subject_id for post in self.counted_posts.values())
+
+    # Affinity and feeds
+
+    @cached_property
+    def affinity_weights(self) -> dict[tuple[UUID, UUID, int], int]:
+        """The weight of each (viewer, author, UTC day as days since 1970), where it is not zero."""
+        likes = Counter(
+            (event.subject_id, event.post_author_id, event.occurred_at // MICROS_PER_DAY)
+            for event in self.reactions.values()
+        )
+        comments = Counter(
+            (event.subject_id, event.post_author_id, event.occurred_at // MICROS_PER_DAY)
+            for event in self.counted_comments.values()
+        )
+        return {
+            key: likes[key] * LIKE_WEIGHT + comments[key] * COMMENT_WEIGHT for key in likes.keys() | comments.keys()
+        }
+
+    @cached_property
+    def _weights_by_pair(self) -> dict[tuple[UUID, UUID], set[tuple[int, int]]]:
+        return grouped(
+            ((viewer_id, author_id), (day, weight))
+            for (viewer_id, author_id, day), weight in self.affinity_weights.items()
+        )
+
+    def affinity(self, viewer_id: UUID, author_id: UUID, at: int) -> float:
+        """How close the viewer is to the author at `at` (microseconds since 1970), from 1 to 2."""
+        if viewer_id == author_id:
+            return 1.0
+        today = at // MICROS_PER_DAY
+        total = math.fsum(
+            weight * 2 ** (-max(0, today - day) / HALF_LIFE_DAYS)
+            for day, weight in self._weights_by_pair.get((viewer_id, author_id), set())
+        )
+        return 1 + min(1.0, math.log(1 + total) / 4)
+
+    def is_home_item(self, viewer_id: UUID, post: PostPublished) -> bool:
+        """Whether the post stands in the viewer's home feed."""
+        following = self.following.get(viewer_id, set())
+        return (
+            (post.subject_id == viewer_id or post.subject_id in following)
+            and (
+                post.reply_to_id is None or post.reply_to_author_id == viewer_id or post.reply_to_author_id in following
+            )
+            and self.may_see(viewer_id, post)
+        )
+
+    def home(self, viewer_id: UUID) -> list[UUID]:
+        """The ids of the viewer's whole home feed, newest first."""
+        if viewer_id not in self.persons:
+            return []
+        authors = {viewer_id} | self.following.get(viewer_id, set())
+        return newest_first(
+            post_id
+            for author_id in authors
+            for post_id in self.posts_by_author.get(author_id, set())
+            if self.is_home_item(viewer_id, self.posts[post_id])
+        )
+
+    def ranked(self, viewer_id: UUID, at: int) -> list[Ranked]:
+        """The newest 400 items of the home feed, in ranked order at `at` (microseconds since 1970)."""
+        items = [
+            self.ranked_item(viewer_id, self.posts[post_id], at) for post_id in self.home(viewer_id)[:RANKED_ITEMS_MAX]
+        ]
+        return sorted(items, key=lambda item: (item.score, item.post.post_id.int), reverse=True)
+
+    def ranked_item(self, viewer_id: UUID, post: PostPublished, at: int) -> Ranked:
+        """One post with its factors as they are at `at`."""
+        engagement = self.likes[post.post_id] + 2.5 * self.comment_counts[post.post_id] + 1
+        age_hours = max(0.0, (at - post.occurred_at) / MICROS_PER_HOUR)
+        affinity = self.affinity(viewer_id, post.subject_id, at)
+        return Ranked(engagement / (age_hours + 2) ** 1.8 * affinity, post, engagement, affinity)
+
+    def ranked_home(self, viewer_id: UUID, at: int) -> list[UUID]:
+        """The ids of the whole ranked feed: the newest 400 by score, then what is older by recency."""
+        return [item.post.post_id for item in self.ranked(viewer_id, at)] + self.home(viewer_id)[RANKED_ITEMS_MAX:]
+
+    def global_feed(self, viewer_id: UUID | None = None) -> list[UUID]:
+        """The ids of the public posts that the viewer may see, newest first."""
+        return newest_first(
+            post_id
+            for post_id, post in self.posts.items()
+            if post.visibility == "public" and self.may_see(viewer_id, post)
+        )
+
+    def posts_of(self, author_id: UUID, viewer_id: UUID | None) -> list[UUID]:
+        """The ids of the author's posts that the viewer may see, newest first."""
+        return newest_first(
+            post_id
+            for post_id in self.posts_by_author.get(author_id, set())
+            if self.may_see(viewer_id, self.posts[post_id])
+        )
+
+    def comments_under(self, post_id: UUID) -> set[UUID]:
+        """The ids of the comments and replies that stand under a post."""
+        return {comment_id for comment_id, comment in self.comments.items() if comment.post_id == post_id}
+
+    # Notifications
+
+    @cached_property
+    def causes(self) -> dict[tuple[UUID, UUID, str, UUID], Cause]:
+        """The newest cause of each (recipient, actor, verb, target), people and post, if any, being there."""
+        return newest(
+            (
+                cause
+                for kind in EVENTS_THAT_TELL
+                for event in self._all(kind)
+                for cause in causes_of(event)
+                if cause.recipient_id in self.persons
+                and cause.actor_id in self.persons
+                and (cause.post_id is None or cause.post_id in self.posts)
+            ),
+            by=lambda cause: (cause.recipient_id, cause.actor_id, cause.verb, cause.target_id),
+        )
+
+    @cached_property
+    def reads(self) -> dict[tuple[UUID, UUID], UUID]:
+        """The newest event by which each (recipient, notification id) was marked as read."""
+        return greatest(
+            ((event.subject_id, notification_id), event.event_id)
+            for event in self._all(NotificationsRead)
+            for notification_id in event.notification_ids
+        )
+
+    @cached_property
+    def read_marks(self) -> dict[UUID, UUID]:
+        """Up to which event each person has read everything."""
+        return greatest(
+            (event.subject_id, event.up_to) for event in self._all(NotificationsRead) if event.up_to is not None
+        )
+
+    @cached_property
+    def notifications(self) -> dict[UUID, Notification]:
+        """Every notification that is present, by id."""
+        return {
+            notification_id: Notification(
+                notification_id,
+                cause,
+                read_event := self.reads.get((cause.recipient_id, notification_id)),
+                cause.event_id > max(read_event or NIL, self.read_marks.get(cause.recipient_id, NIL)),
+            )
+            for cause in self.causes.values()
+            if cause.active
+            for notification_id in [cause.notification_id]
+        }
+
+    @cached_property
+    def notifications_by_recipient(self) -> dict[UUID, set[UUID]]:
+        return grouped(
+            (notification.cause.recipient_id, notification.id) for notification in self.notifications.values()
+        )
+
+    def notifications_of(self, recipient_id: UUID) -> list[Notification]:
+        """What the recipient is shown, newest cause first: nothing about a post they may not see."""
+        shown = (
+            self.notifications[notification_id]
+            for notification_id in self.notifications_by_recipient.get(recipient_id, set())
+        )
+        return sorted(
+            (
+                notification
+                for notification in shown
+                if notification.cause.post_id is None
+                or self.may_see(recipient_id, self.posts[notification.cause.post_id])
+            ),
+            key=lambda notification: notification.cause.event_id,
+            reverse=True,
+        )
+
+    def unread_count(self, recipient_id: UUID) -> int:
+        return sum(notification.unread for notification in self.notifications_of(recipient_id))
+
+
+def causes_of(event: Event) -> Iterator[Cause]:
+    """Whom one event tells what: at most one cause per recipient, and none to the actor."""
+    told: list[tuple[UUID | None, str, str, UUID, UUID | None]] = []
+    match event:
+        case UserFollowed() | UserUnfollowed():
+            told = [(event.followee_id, "follow", "user", event.followee_id, None)]
+        case PostLiked() | PostUnliked():
+            told = [(event.post_author_id, "like", "post", event.post_id, event.post_id)]
+        case CommentAdded():
+            told = [
+                (event.parent_author_id, "reply", "comment", event.comment_id, event.post_id),
+                (event.post_author_id, "comment", "comment", event.comment_id, event.post_id),
+                *((user_id, "mention", "comment", event.comment_id, event.post_id) for user_id in event.mentioned_ids),
+            ]
+        case PostPublished():
+            told = [
+                (event.reply_to_author_id, "reply", "post", event.post_id, event.post_id),
+                (event.quote_of_author_id, "quote", "post", event.post_id, event.post_id),
+                *((user_id, "mention", "post", event.post_id, event.post_id) for user_id in event.mentioned_ids),
+            ]
+    # The first verb for a recipient stands: a dict of the reversed list keeps exactly that one.
+    first = {entry[0]: entry for entry in reversed(told)}
+    return (
+        Cause(
+            recipient_id, event.subject_id, verb, target_type, target_id, post_id,
+            {"reaction": event.reaction} if isinstance(event, PostLiked) else {},
+            not isinstance(event, PostUnliked | UserUnfollowed), event.event_id, event.occurred_at,
+        )
+        for recipient_id, verb, target_type, target_id, post_id in first.values()
+        if recipient_id is not None and recipient_id != event.subject_id
+    )  # fmt: skip

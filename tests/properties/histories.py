@@ -1,0 +1,221 @@
+"""Histories of a small society, as hypothesis draws them, and the ways in which its events may be delivered.
+
+Each event is well formed (it names the true author of a post, nobody follows themselves), since commands see to that.
+All else is adversarial: people, posts and comments come from small pools known beforehand, so that a like may be older
+than its post, a deletion older than the publication, an erasure anywhere, and a person may never register at all. A
+delivery is any order of the events with any of them again, cut anywhere into batches: more than Kafka could ever do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+from schemas.types import (
+    CommentAdded,
+    Event,
+    NotificationsRead,
+    PostDeleted,
+    PostLiked,
+    PostPublished,
+    PostUnliked,
+    ProfileEdited,
+    UserErased,
+    UserFollowed,
+    UserRegistered,
+    UserUnfollowed,
+)
+from shared.ids import mint, time_of
+from tests.model.reference import causes_of
+
+PEOPLE = 5
+REACTIONS = ("like", "love", "laugh")
+BEGIN = 1_790_000_000_000_000  # September 2026, in microseconds
+STEPS = (1, 1_000, 3_600_000_000, 3 * 86_400_000_000)  # a microsecond, a millisecond, an hour, three days
+persons = st.integers(0, PEOPLE - 1)
+someone_or_none = st.none() | st.integers(0, 9)
+mentions = st.lists(persons, max_size=2, unique=True)
+Action = tuple[Any, ...]
+
+ACTIONS: dict[str, st.SearchStrategy[Any]] = {
+    "edit": st.tuples(
+        persons, st.none() | st.sampled_from(["Ana", "Ben"]), st.none() | st.just("bio"), st.none() | st.booleans()
+    ),
+    "follow": st.tuples(persons, persons),
+    "unfollow": st.tuples(persons, persons),
+    "publish": st.tuples(
+        persons, st.sampled_from(["public", "followers", "private"]), someone_or_none, someone_or_none, mentions
+    ),
+    "delete": st.tuples(st.integers(0, 9)),
+    "comment": st.tuples(persons, st.integers(0, 9), someone_or_none, mentions),
+    "like": st.tuples(persons, st.integers(0, 9), st.sampled_from(REACTIONS)),
+    "unlike": st.tuples(persons, st.integers(0, 9)),
+    "read": st.tuples(persons, st.lists(st.integers(0, 30), max_size=3), someone_or_none),
+    "erase": st.tuples(persons),
+}  # fmt: skip
+
+
+def _actions(*verbs: str) -> st.SearchStrategy[Action]:
+    return st.one_of(*(st.tuples(st.just(verb), ACTIONS[verb], st.sampled_from(STEPS)) for verb in verbs))
+
+
+# A few posts first, so that there is something to act upon; what follows may refer to posts that come still later.
+scripts = st.builds(
+    lambda posts, rest: posts + rest,
+    st.lists(_actions("publish"), min_size=2, max_size=4),
+    st.lists(_actions(*ACTIONS, "follow", "like", "like", "comment", "comment"), min_size=8, max_size=40),
+)
+
+
+@dataclass
+class _Scene:
+    """The pools that events draw from: their ids are known before any event happens."""
+
+    people: list[UUID]
+    ids: list[UUID]  # one for each action
+    posts: list[tuple[UUID, UUID]]  # post, author
+    comments: list[tuple[UUID, UUID, UUID]]  # comment, author, post
+    events: list[Event] = field(default_factory=list)
+
+    def post(self, index: int | None) -> tuple[UUID, UUID] | tuple[None, None]:
+        return (None, None) if index is None or not self.posts else self.posts[index % len(self.posts)]
+
+
+def society(registered: Sequence[bool], script: Sequence[Action]) -> list[Event]:
+    """The events of these actions, in the order of their ids."""
+    people = [mint(BEGIN + index, random=index.to_bytes(8, "big")) for index in range(PEOPLE)]
+    now, ids = BEGIN + 1_000_000, []
+    for index, (_, _, step) in enumerate(script):
+        now += step
+        ids.append(mint(now, random=(index * 7919 % 251).to_bytes(8, "big")))
+    posts = [
+        (identifier, people[arguments[0]])
+        for identifier, (verb, arguments, _) in zip(ids, script, strict=True)
+        if verb == "publish"
+    ]
+    comments = [
+        (identifier, people[arguments[0]], posts[arguments[1] % len(posts)][0])
+        for identifier, (verb, arguments, _) in zip(ids, script, strict=True)
+        if verb == "comment" and posts
+    ]
+    scene = _Scene(people, ids, posts, comments)
+    for index, (user_id, there) in enumerate(zip(people, registered, strict=True)):
+        if there:
+            event_id = mint(BEGIN + 1_000 + index, random=bytes(8))
+            scene.events.append(
+                UserRegistered(
+                    event_id=event_id, occurred_at=time_of(event_id), subject_id=user_id,
+                    username=f"person_{index}", display_name=f"Person {index}",
+                )
+            )  # fmt: skip
+    for identifier, (verb, arguments, _) in zip(ids, script, strict=True):
+        event = _event(scene, identifier, verb, arguments)
+        if event is not None:
+            scene.events.append(event)
+    return scene.events
+
+
+def _event(scene: _Scene, identifier: UUID, verb: str, arguments: Action) -> Event | None:
+    """What one action leads to; None where there is nothing to act upon."""
+    head: dict[str, Any] = {"event_id": identifier, "occurred_at": time_of(identifier)}
+    people = scene.people
+    match verb, arguments:
+        case "edit", (who, name, bio, private):
+            return ProfileEdited(**head, subject_id=people[who], display_name=name, bio=bio, private=private)
+        case (("follow" | "unfollow"), (who, whom)) if who != whom:
+            kind = UserFollowed if verb == "follow" else UserUnfollowed
+            return kind(**head, subject_id=people[who], followee_id=people[whom])
+        case "publish", (who, visibility, reply_to, quote_of, mentioned):
+            return _post(scene, head, who, visibility, reply_to, quote_of, mentioned)
+        case "comment", (who, post, parent, mentioned):
+            return _comment(scene, head, who, post, parent, mentioned)
+        case "read", (who, which, up_to):
+            return _read(scene, head, who, which, up_to)
+        case "erase", (who,):
+            return UserErased(**head, subject_id=people[who])
+        case ("delete", (post,)) | ("like", (_, post, _)) | ("unlike", (_, post)):
+            post_id, author_id = scene.post(post)
+            if post_id is None or author_id is None:
+                return None
+            if verb == "delete":
+                return PostDeleted(**head, subject_id=author_id, post_id=post_id)
+            edge = {**head, "subject_id": people[arguments[0]], "post_id": post_id, "post_author_id": author_id}
+            return PostLiked(**edge, reaction=arguments[2]) if verb == "like" else PostUnliked(**edge)
+    return None
+
+
+def _post(
+    scene: _Scene,
+    head: dict[str, Any],
+    who: int,
+    visibility: str,
+    reply: int | None,
+    quote: int | None,
+    mentioned: list[int],
+) -> PostPublished:
+    reply_to_id, reply_to_author_id = scene.post(reply)
+    quote_of_id, quote_of_author_id = scene.post(quote)
+    if reply_to_id == head["event_id"]:
+        reply_to_id = reply_to_author_id = None
+    if quote_of_id == head["event_id"]:
+        quote_of_id = quote_of_author_id = None
+    return PostPublished(
+        **head, subject_id=scene.people[who], post_id=head["event_id"], content=f"text {head['event_id']}",
+        hashtags="one two" if mentioned else "", visibility=visibility, language=None, reply_to_id=reply_to_id,
+        reply_to_author_id=reply_to_author_id, quote_of_id=quote_of_id, quote_of_author_id=quote_of_author_id,
+        mentioned_ids=tuple(scene.people[index] for index in mentioned),
+    )  # fmt: skip
+
+
+def _comment(
+    scene: _Scene, head: dict[str, Any], who: int, post: int, parent: int | None, mentioned: list[int]
+) -> CommentAdded | None:
+    post_id, author_id = scene.post(post)
+    if post_id is None or author_id is None:
+        return None
+    siblings = [known for known in scene.comments if known[2] == post_id and known[0] != head["event_id"]]
+    parent_id, parent_author_id = (None, None)
+    if parent is not None and siblings:
+        parent_id, parent_author_id, _ = siblings[parent % len(siblings)]
+    return CommentAdded(
+        **head, subject_id=scene.people[who], comment_id=head["event_id"], post_id=post_id, post_author_id=author_id,
+        parent_id=parent_id, parent_author_id=parent_author_id, content=f"comment {head['event_id']}",
+        mentioned_ids=tuple(scene.people[index] for index in mentioned),
+    )  # fmt: skip
+
+
+def _read(scene: _Scene, head: dict[str, Any], who: int, which: list[int], up_to: int | None) -> NotificationsRead:
+    """Marks some of the reader's notifications so far, or everything up to some action, or both."""
+    reader = scene.people[who]
+    known = [
+        cause.notification_id for event in scene.events for cause in causes_of(event) if cause.recipient_id == reader
+    ]
+    return NotificationsRead(
+        **head, subject_id=reader,
+        notification_ids=tuple(sorted({known[index % len(known)] for index in which})) if known else (),
+        up_to=None if up_to is None else scene.ids[up_to % len(scene.ids)],
+    )  # fmt: skip
+
+
+histories = st.builds(
+    society, st.lists(st.sampled_from([True] * 7 + [False]), min_size=PEOPLE, max_size=PEOPLE), scripts
+)
+
+
+@st.composite
+def deliveries(draw: DrawFn, events: Sequence[Event]) -> list[list[Event]]:
+    """The events in some order, some of them again, cut into batches."""
+    again = draw(st.lists(st.sampled_from(events), max_size=8)) if events else []
+    order = draw(st.permutations([*events, *again]))
+    cuts = sorted(draw(st.lists(st.integers(0, len(order)), max_size=6)))
+    return [list(order[begin:end]) for begin, end in zip([0, *cuts], [*cuts, len(order)], strict=True) if begin < end]
+
+
+@st.composite
+def delivered_histories(draw: DrawFn) -> tuple[list[Event], list[list[Event]]]:
+    """A history and one delivery of it."""
+    events = draw(histories)
+    return events, draw(deliveries(events))

@@ -1,0 +1,221 @@
+"""Notifications over HTTP and over the WebSocket: every frame once, in order, whatever happens to the connection.
+
+The frames are written as the notifications projection writes them; hints are sent as the sender sends them. What this
+cannot catch is a projection that writes its frames in another transaction than its rows.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+from channels_redis.core import RedisChannelLayer
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from tests.query_api.serving import Serving
+from tests.query_api.world import World
+
+
+@contextmanager
+def opened(serving: Serving, user_id: UUID, **query: Any) -> Iterator[ClientConnection]:
+    with connect(serving.socket_url(ticket=serving.ticket(user_id), **query)) as connection:
+        yield connection
+
+
+def receive(connection: ClientConnection, timeout: float = 5) -> dict[str, Any]:
+    message: dict[str, Any] = orjson.loads(connection.recv(timeout=timeout))
+    return message
+
+
+def hint(serving: Serving, user_id: UUID, seq: int) -> None:
+    """As the sender does after it has found a frame."""
+
+    async def send() -> None:
+        layer = RedisChannelLayer(hosts=[serving.variables["REDIS_URL"]], prefix="rookery:channels")
+        await layer.group_send(f"user.{user_id.hex}", {"type": "delivery.hint", "seq": seq})
+        await layer.close_pools()
+
+    asyncio.run(send())
+
+
+def close_code(serving: Serving, address: str) -> int | None:
+    with connect(address) as connection:
+        with pytest.raises(ConnectionClosed):
+            connection.recv(timeout=5)
+        return connection.close_code
+
+
+def test_the_list_the_count_and_the_marks(serving: Serving, world: World) -> None:
+    ana, ben, cem, erased = (world.person() for _ in range(4))
+    post, deleted = world.post(ana), world.post(ana)
+    liked = world.notify(ana, ben, "like", ("post", post), post)
+    followed = world.notify(ana, cem, "follow", ("user", ana))
+    undone = world.notify(ana, cem, "like", ("post", post), post)
+    world.notify(ana, cem, "like", ("post", post), post, active=False)
+    on_deleted = world.notify(ana, ben, "like", ("post", deleted), deleted)
+    by_erased = world.notify(ana, erased, "follow", ("user", ana))
+    world.delete_post(deleted)
+    world.erase(erased)
+
+    def listed(**query: Any) -> list[str]:
+        return [item["id"] for item in serving.get("notifications/", ana, **query).json()["items"]]
+
+    def count() -> int:
+        unread: int = serving.get("notifications/unread-count/", ana).json()["unread"]
+        return unread
+
+    assert listed() == listed(unread=1) == [str(followed), str(liked)]
+    assert not {str(undone), str(on_deleted), str(by_erased)} & set(listed())
+    assert count() == 2
+    shape = serving.get("notifications/", ana).json()["items"][1]
+    assert shape["actor"]["id"] == str(ben)
+    assert (shape["verb"], shape["target"], shape["data"]) == (
+        "like",
+        {"type": "post", "id": str(post)},
+        {"reaction": "like"},
+    )
+    assert (shape["seq"], shape["read"]) == (1, False)
+
+    read = world.tick()
+    world.execute("update notifications.notification set read_event = %s where id = %s", read, liked)
+    assert (listed(unread=1), count()) == ([str(followed)], 1)
+    assert [item["read"] for item in serving.get("notifications/", ana).json()["items"]] == [False, True]
+    world.execute("insert into notifications.read_mark (recipient_id, mark_event) values (%s, %s)", ana, world.tick())
+    assert (listed(unread=1), count()) == ([], 0)
+    # A newer cause makes it unread again, and puts it first.
+    world.notify(ana, ben, "like", ("post", post), post)
+    assert (listed(unread=1), listed(), count()) == ([str(liked)], [str(liked), str(followed)], 1)
+
+
+def test_notifications_page_while_more_arrive(serving: Serving, world: World) -> None:
+    ana = world.person()
+    expected = [str(world.notify(ana, world.person(), "follow", ("user", ana))) for _ in range(8)][::-1]
+    answer = serving.get("notifications/", ana, limit=3)
+    found = [item["id"] for item in answer.json()["items"]]
+    while answer.json()["next"]:
+        world.notify(ana, world.person(), "follow", ("user", ana))
+        answer = serving.follow_next(answer, ana)
+        found += [item["id"] for item in answer.json()["items"]]
+    assert found == expected
+
+
+def test_a_frame_arrives_on_a_hint(serving: Serving, world: World) -> None:
+    ana, ben = world.person(), world.person()
+    with opened(serving, ana) as connection:
+        assert receive(connection) == {"type": "hello", "seq": 0, "unread": 0}
+        online = serving.redis.zscore("online", ana.hex)
+        assert time.time() < online < time.time() + 60
+        identifier = world.notify(ana, ben, "follow", ("user", ana))
+        hint(serving, ana, 1)
+        message = receive(connection)
+        assert (message["type"], message["seq"], message["data"]["id"]) == ("notification", 1, str(identifier))
+        assert message["data"] == serving.get("notifications/", ana).json()["items"][0]
+        world.notify(ana, ben, "follow", ("user", ana), active=False)
+        hint(serving, ana, 2)
+        assert receive(connection) == {"type": "removed", "seq": 2, "data": {"id": str(identifier)}}
+        # A hint that comes twice shows nothing twice.
+        hint(serving, ana, 2)
+        connection.send('{"type":"ping"}')
+        assert receive(connection) == {"type": "pong"}
+
+
+def test_every_frame_once_over_reconnections(serving: Serving, world: World) -> None:
+    ana = world.person()
+    last, seen = 0, []
+    for turn in range(6):
+        # Some frames come while nobody listens, some between the hello and the first look, some on hints.
+        for _ in range(turn % 3):
+            world.notify(ana, world.person(), "follow", ("user", ana))
+        with opened(serving, ana, after=last) as connection:
+            hello = receive(connection)
+            assert hello["type"] == "hello"
+            world.notify(ana, world.person(), "follow", ("user", ana))
+            head = world.value("select seq from delivery.head where recipient_id = %s", ana)
+            hint(serving, ana, head)
+            while last < head:
+                message = receive(connection)
+                assert message["type"] == "notification"
+                last = message["seq"]
+                seen.append(last)
+    assert seen == list(range(1, last + 1))
+
+
+def test_a_new_connection_starts_at_the_head(serving: Serving, world: World) -> None:
+    ana = world.person()
+    for _ in range(3):
+        world.notify(ana, world.person(), "follow", ("user", ana))
+    with opened(serving, ana) as connection:
+        assert receive(connection) == {"type": "hello", "seq": 3, "unread": 3}
+        connection.send('{"type":"ping"}')
+        assert receive(connection) == {"type": "pong"}
+
+
+def test_a_frame_whose_notification_is_gone_leaves_a_hole(serving: Serving, world: World) -> None:
+    ana, ben, cem = world.person(), world.person(), world.person()
+    post = world.post(ana)
+    world.notify(ana, ben, "like", ("post", post), post)
+    undone = world.notify(ana, cem, "follow", ("user", ana))
+    world.notify(ana, cem, "follow", ("user", ana), active=False)
+    kept = world.notify(ana, ben, "follow", ("user", ana))
+    world.delete_post(post)
+    with opened(serving, ana, after=0) as connection:
+        assert receive(connection) == {"type": "hello", "seq": 4, "unread": 1}
+        assert receive(connection) == {"type": "removed", "seq": 3, "data": {"id": str(undone)}}
+        message = receive(connection)
+        assert (message["seq"], message["data"]["id"]) == (4, str(kept))
+
+
+def test_a_frame_waits_for_its_actor(serving: Serving, world: World) -> None:
+    ana, late = world.person(), world.person()
+    world.execute("update profiles.person set created_event = null where user_id = %s", late)
+    world.notify(ana, late, "follow", ("user", ana))
+    with opened(serving, ana, after=0) as connection:
+        assert receive(connection)["type"] == "hello"
+        with pytest.raises(TimeoutError):
+            connection.recv(timeout=0.3)
+        world.execute("update profiles.person set created_event = user_id where user_id = %s", late)
+        assert receive(connection)["seq"] == 1
+
+
+@pytest.mark.parametrize("after", ["99", "x", "0"])
+def test_what_can_no_longer_be_replayed_is_told(serving: Serving, world: World, after: str) -> None:
+    ana = world.person()
+    for _ in range(3):
+        world.notify(ana, world.person(), "follow", ("user", ana))
+    world.execute("delete from delivery.frame where recipient_id = %s and seq < 3", ana)
+    with opened(serving, ana, after=after) as connection:
+        assert receive(connection)["seq"] == 3
+        assert receive(connection) == {"type": "resync"}
+        world.notify(ana, world.person(), "follow", ("user", ana))
+        hint(serving, ana, 4)
+        assert receive(connection)["seq"] == 4
+
+
+def test_a_heartbeat_finds_what_no_hint_told_of(serving: Serving, world: World) -> None:
+    ana = world.person()
+    with opened(serving, ana) as connection:
+        assert receive(connection)["type"] == "hello"
+        world.notify(ana, world.person(), "follow", ("user", ana))
+        assert receive(connection, timeout=12)["seq"] == 1
+        assert receive(connection, timeout=1) == {"type": "heartbeat", "seq": 1}
+
+
+def test_a_ticket_is_good_once(serving: Serving, world: World) -> None:
+    address = serving.socket_url(ticket=serving.ticket(world.person()))
+    with connect(address) as connection:
+        assert receive(connection)["type"] == "hello"
+    assert close_code(serving, address) == 4401
+
+
+def test_who_is_not_let_in(serving: Serving, world: World) -> None:
+    ana = world.person()
+    assert close_code(serving, serving.socket_url()) == 4401
+    assert close_code(serving, serving.socket_url(ticket="made-up")) == 4401
+    assert close_code(serving, serving.socket_url(token=serving.token(ana))) == 4401, "the setting does not allow it"
+    world.erase(ana)
+    assert close_code(serving, serving.socket_url(ticket=serving.ticket(ana))) == 4403

@@ -1,0 +1,116 @@
+"""Claim: the watchdog gives a reason to end the process for each way to hang, and none for what only looks like one.
+
+Oracle: the settings' times, at moments chosen here. That a reason really ends the process is shown by
+tests/integration/test_engine.py. Cannot catch: a hang that none of its questions show.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from projectors.runtime.log_ends import LogEnds
+from projectors.runtime.settings import WorkerSettings, worker_settings
+from projectors.runtime.stores.port import Partition
+from projectors.runtime.watchdog import Watchdog
+
+HERE = Partition("posts", 0)
+SETTINGS = WorkerSettings(stalled_seconds=0)
+
+
+@dataclass
+class State:
+    """A worker's state as the watchdog sees it."""
+
+    since: float | None = None
+    assigned: bool = True
+    stops: bool = False
+    offsets: dict[Partition, int] = field(default_factory=dict)
+
+    def tick(self, answered: Callable[[], None]) -> None:
+        """A loop that never answers."""
+
+    def rebalancing_since(self) -> float | None:
+        return self.since
+
+    def ever_assigned(self) -> bool:
+        return self.assigned
+
+    def stopping(self) -> bool:
+        return self.stops
+
+    def applied(self) -> Mapping[Partition, int]:
+        return self.offsets
+
+
+class Ends(LogEnds):
+    """Ends as given; None is a broker that is away."""
+
+    def __init__(self, end: int | None) -> None:
+        self.end = end
+
+    def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        if self.end is None:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        return dict.fromkeys(partitions, self.end)
+
+
+def watchdog(state: State, end: int | None = 0) -> Watchdog:
+    return Watchdog(state, Ends(end), SETTINGS)
+
+
+def test_a_blocked_loop() -> None:
+    watching = watchdog(State())
+    begun = watching._answered_at
+    assert watching._reason(begun + SETTINGS.blocked_seconds - 1) is None
+    assert "blocked" in str(watching._reason(begun + SETTINGS.blocked_seconds + 1))
+
+
+def test_a_rebalance_that_does_not_end_has_more_time_at_the_start() -> None:
+    for assigned, allowed in ((True, SETTINGS.unassigned_seconds), (False, SETTINGS.starting_seconds)):
+        state = State(assigned=assigned)
+        watching = watchdog(state)
+        now = watching._answered_at
+        state.since = now - allowed + 1
+        assert watching._reason(now) is None
+        state.since = now - allowed - 1
+        assert "rebalance" in str(watching._reason(now))
+
+
+def test_a_shutdown_that_does_not_end_counts_from_its_beginning_alone() -> None:
+    state = State(since=0.0, stops=True)
+    watching = watchdog(state)
+    now = watching._answered_at
+    assert watching._reason(now + 100) is None
+    assert watching._reason(now + 100 + SETTINGS.stopping_seconds - 1) is None
+    assert "shutdown" in str(watching._reason(now + 100 + SETTINGS.stopping_seconds + 1))
+
+
+def test_a_partition_that_stands_still_behind_the_end() -> None:
+    watching = watchdog(State(offsets={HERE: 5}), end=6)
+    assert watching._stalled() is None
+    time.sleep(0.002)
+    assert watching._stalled() == "posts:0 stands at 5 of 6"
+
+
+@pytest.mark.parametrize("end", [5, None])
+def test_nothing_to_do_and_a_broker_away_are_no_stall(end: int | None) -> None:
+    watching = watchdog(State(offsets={HERE: 5}), end)
+    assert [watching._stalled() for _ in range(3)] == [None, None, None]
+
+
+def test_moving_on_is_no_stall() -> None:
+    state = State(offsets={HERE: 5})
+    watching = watchdog(state, end=100)
+    for offset in range(5, 9):
+        state.offsets = {HERE: offset}
+        assert watching._stalled() is None
+
+
+def test_settings_come_from_the_environment() -> None:
+    assert worker_settings({"ROOKERY_WORKER_SESSION_SECONDS": "10"}).session_seconds == 10
+    assert worker_settings({}).fence_seconds < worker_settings({}).request_seconds
+    with pytest.raises(ValueError, match="soon"):
+        worker_settings({"ROOKERY_WORKER_SESSION_SECONDS": "soon"})

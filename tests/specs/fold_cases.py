@@ -1,0 +1,111 @@
+"""Events for specs, each a moment after the one before, and what a fold makes of them however they are delivered."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
+
+from projectors.runtime.changes import Changes, Key
+from schemas.types import (
+    CommentAdded,
+    Event,
+    NotificationsRead,
+    PostDeleted,
+    PostLiked,
+    PostPublished,
+    PostUnliked,
+    ProfileEdited,
+    UserErased,
+    UserFollowed,
+    UserRegistered,
+    UserUnfollowed,
+)
+from shared.ids import mint, time_of
+
+BEGIN = 1_790_000_000_000_000  # September 2026, in microseconds since 1970
+E = TypeVar("E", bound=Any)
+
+ANA, BEN, CLEO, DAN = (mint(BEGIN - 1_000_000 + nth, random=bytes([nth]) * 8) for nth in range(4))
+
+
+def identifier(step: int) -> UUID:
+    """The id of what happens at a step: steps are a second apart, so a later step's id is greater."""
+    return mint(BEGIN + step * 1_000_000, random=step.to_bytes(8, "big"))
+
+
+def at(step: int, kind: Callable[..., E], actor: UUID, **fields: Any) -> E:
+    """The event that `actor` causes at a step."""
+    event_id = identifier(step)
+    return kind(event_id=event_id, occurred_at=time_of(event_id), subject_id=actor, **fields)
+
+
+def moment(step: int) -> int:
+    """When a step is, in microseconds since 1970."""
+    return time_of(identifier(step))
+
+
+def published(step: int, author: UUID, **fields: Any) -> PostPublished:
+    given = {"content": "hello", "hashtags": "", "visibility": "public", **fields}
+    return at(step, PostPublished, author, post_id=identifier(step), **given)
+
+
+def commented(step: int, author: UUID, post: PostPublished, **fields: Any) -> CommentAdded:
+    given = {"content": "well", **fields}
+    under = {"post_id": post.post_id, "post_author_id": post.subject_id}
+    return at(step, CommentAdded, author, comment_id=identifier(step), **under, **given)
+
+
+def liked(step: int, actor: UUID, post: PostPublished, reaction: str = "like") -> PostLiked:
+    return at(step, PostLiked, actor, post_id=post.post_id, post_author_id=post.subject_id, reaction=reaction)
+
+
+def unliked(step: int, actor: UUID, post: PostPublished) -> PostUnliked:
+    return at(step, PostUnliked, actor, post_id=post.post_id, post_author_id=post.subject_id)
+
+
+def followed(step: int, actor: UUID, followee: UUID) -> UserFollowed:
+    return at(step, UserFollowed, actor, followee_id=followee)
+
+
+def unfollowed(step: int, actor: UUID, followee: UUID) -> UserUnfollowed:
+    return at(step, UserUnfollowed, actor, followee_id=followee)
+
+
+def registered(step: int, actor: UUID, username: str) -> UserRegistered:
+    return at(step, UserRegistered, actor, username=username, display_name=username.title())
+
+
+def deleted(step: int, post: PostPublished) -> PostDeleted:
+    return at(step, PostDeleted, post.subject_id, post_id=post.post_id)
+
+
+def erased(step: int, person: UUID) -> UserErased:
+    return at(step, UserErased, person)
+
+
+def one_of_each_kind() -> list[Event]:
+    """An event of every type, for what a fold must leave alone."""
+    post = published(1, ANA)
+    return [
+        registered(2, ANA, "ana"), at(3, ProfileEdited, ANA, bio="x"), erased(4, DAN), post, deleted(5, post),
+        commented(6, BEN, post), liked(7, BEN, post), unliked(8, BEN, post), followed(9, BEN, ANA),
+        unfollowed(10, BEN, ANA), at(11, NotificationsRead, ANA, up_to=identifier(9)),
+    ]  # fmt: skip
+
+
+def delivered(fold: Callable[[Sequence[Event]], Changes], *events: Event) -> Changes:
+    """What the fold answers, having been asked for the same in every way that may not matter.
+
+    Redelivered and reversed, the changes are equal; in batches of one, they merge to the same.
+    """
+    changes = fold(events)
+    assert fold([*events, *events]) == changes
+    assert fold(events[::-1]) == changes
+    merged: dict[str, dict[Key, dict[str, Any]]] = {}
+    for each in (fold([event]) for event in (*events[::-1], *events)):
+        for table, rows in each.rows.items():
+            for key, groups in rows.items():
+                known = merged.setdefault(table, {}).setdefault(key, {})
+                for group, setting in groups.items():
+                    known[group] = max(known.get(group, setting), setting, key=lambda pair: pair[0])
+    assert merged == changes.rows
+    return changes

@@ -1,0 +1,104 @@
+"""Given what people did, then these rows to count. Cannot catch: the counts themselves, which SQL keeps
+(tests/runtime)."""
+
+from projectors.counters.fold import COMMENT, COUNT_TABLES, POST, PROJECTION, REACTION, fold
+from schemas.types import CommentAdded, PostDeleted, PostLiked, PostPublished, PostUnliked, UserErased
+from shared.ids import day_of
+from tests.specs.fold_cases import (
+    ANA,
+    BEN,
+    CLEO,
+    commented,
+    deleted,
+    delivered,
+    erased,
+    identifier,
+    liked,
+    moment,
+    one_of_each_kind,
+    published,
+    unliked,
+)
+
+POST_BY_ANA = published(1, ANA)
+A_DAY = 86_400
+
+
+def day(step: int) -> int:
+    return day_of(moment(step))
+
+
+def test_a_like_is_an_active_edge_with_its_day_and_the_posts_author() -> None:
+    changes = delivered(fold, liked(2, BEN, POST_BY_ANA, "love"))
+    edge = (identifier(2), (True, "love", ANA, day(2)))
+    assert changes.rows == {"reaction": {(POST_BY_ANA.post_id, BEN): {"edge": edge}}}
+
+
+def test_another_reaction_takes_the_place_of_the_first_with_its_own_day() -> None:
+    later = 2 + A_DAY
+    changes = delivered(fold, liked(2, BEN, POST_BY_ANA), liked(later, BEN, POST_BY_ANA, "love"))
+    edge = (identifier(later), (True, "love", ANA, day(2) + 1))
+    assert changes.rows == {"reaction": {(POST_BY_ANA.post_id, BEN): {"edge": edge}}}
+
+
+def test_an_undone_like_leaves_a_mark_that_an_older_like_does_not_lift() -> None:
+    changes = delivered(fold, liked(2, BEN, POST_BY_ANA), unliked(3, BEN, POST_BY_ANA))
+    edge = (identifier(3), (False, None, ANA, day(3)))
+    assert changes.rows == {"reaction": {(POST_BY_ANA.post_id, BEN): {"edge": edge}}}
+
+
+def test_a_post_keeps_whom_it_quotes_and_its_deletion_does_not_wait_for_its_creation() -> None:
+    quoting = published(2, BEN, quote_of_id=POST_BY_ANA.post_id, quote_of_author_id=ANA)
+    changes = delivered(fold, quoting, deleted(3, quoting), deleted(4, POST_BY_ANA))
+    assert changes.rows == {
+        "post": {
+            (quoting.post_id,): {
+                "created": (identifier(2), (BEN, POST_BY_ANA.post_id)),
+                "deleted": (identifier(3), ()),
+            },
+            (POST_BY_ANA.post_id,): {"deleted": (identifier(4), ())},
+        }
+    }
+    assert changes.gone == {quoting.post_id: identifier(3), POST_BY_ANA.post_id: identifier(4)}
+
+
+def test_a_comment_counts_for_its_post_its_parent_and_the_affinity_of_its_author() -> None:
+    first = commented(2, BEN, POST_BY_ANA)
+    reply = commented(3, CLEO, POST_BY_ANA, parent_id=first.comment_id, parent_author_id=BEN)
+    changes = delivered(fold, first, reply)
+    assert changes.rows == {
+        "comment": {
+            (first.comment_id,): {"created": (identifier(2), (POST_BY_ANA.post_id, BEN, None, ANA, day(2)))},
+            (reply.comment_id,): {
+                "created": (identifier(3), (POST_BY_ANA.post_id, CLEO, first.comment_id, ANA, day(3)))
+            },
+        }
+    }
+
+
+def test_erasure_takes_what_the_person_did_and_what_was_done_to_theirs() -> None:
+    changes = delivered(fold, liked(2, BEN, POST_BY_ANA), erased(3, ANA))
+    assert changes.erased == {ANA: identifier(3)}
+    assert POST.erased_with == ("author_id",)
+    assert REACTION.erased_with == ("actor_id", "author_id")
+    assert COMMENT.erased_with == ("author_id", "post_author_id")
+
+
+def test_a_like_weighs_one_and_a_comment_three() -> None:
+    counts = [(table.name, count) for table in PROJECTION.tables for count in table.counts]
+    weights = {(name, count.weight) for name, count in counts if count.into == "affinity"}
+    assert weights == {("reaction", 1), ("comment", 3)}
+
+
+def test_every_count_goes_into_a_declared_table_by_its_key() -> None:
+    declared = {table.name: table for table in COUNT_TABLES}
+    for table in PROJECTION.tables:
+        for count in table.counts:
+            assert count.column in declared[count.into].columns
+            assert tuple(count.by) == tuple(declared[count.into].key)
+
+
+def test_nothing_else_touches_the_counters() -> None:
+    answered = (PostLiked, PostUnliked, CommentAdded, PostPublished, PostDeleted, UserErased)
+    changes = delivered(fold, *(event for event in one_of_each_kind() if not isinstance(event, answered)))
+    assert (changes.rows, changes.erased, changes.gone) == ({}, {}, {})

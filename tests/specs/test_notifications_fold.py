@@ -1,0 +1,158 @@
+"""Given what people did to each other, then who is told what, once. Cannot catch: what SQL makes of the changes."""
+
+from typing import Any
+from uuid import NAMESPACE_DNS, UUID, uuid5
+
+import pytest
+
+from projectors.notifications.fold import NAMESPACE, NOTIFICATION, READ_MARK, fold, notification_id
+from projectors.runtime.changes import Changes
+from schemas.types import Event, NotificationsRead, ProfileEdited, UserRegistered
+from tests.specs.fold_cases import (
+    ANA,
+    BEN,
+    CLEO,
+    DAN,
+    at,
+    commented,
+    deleted,
+    delivered,
+    erased,
+    followed,
+    identifier,
+    liked,
+    moment,
+    one_of_each_kind,
+    published,
+    unfollowed,
+    unliked,
+)
+
+POST = published(1, ANA)
+
+
+def told(changes: Changes) -> set[tuple[UUID, UUID, str, str, UUID, UUID | None, bool]]:
+    """Of each notification: recipient, actor, verb, kind of target, target, post, whether its cause stands."""
+    found = set()
+    for (recipient_id, identifier_), groups in changes.rows.get("notification", {}).items():
+        _, (actor_id, verb, target_type, target_id, post_id, _, active, _) = groups["cause"]
+        assert identifier_ == notification_id(recipient_id, actor_id, verb, target_id)
+        found.add((recipient_id, actor_id, verb, target_type, target_id, post_id, active))
+    return found
+
+
+def test_the_id_is_that_of_recipient_actor_verb_and_target() -> None:
+    expected = uuid5(NAMESPACE, f"{ANA.hex}:{BEN.hex}:like:{POST.post_id.hex}")
+    assert notification_id(ANA, BEN, "like", POST.post_id) == expected
+    assert NAMESPACE != NAMESPACE_DNS
+
+
+def test_a_like_carries_its_reaction_and_names_its_post() -> None:
+    changes = delivered(fold, liked(2, BEN, POST, "love"))
+    key = (ANA, notification_id(ANA, BEN, "like", POST.post_id))
+    values = (BEN, "like", "post", POST.post_id, POST.post_id, {"reaction": "love"}, True, moment(2))
+    assert changes.rows == {"notification": {key: {"cause": (identifier(2), values)}}}
+
+
+def test_an_undone_like_takes_its_notification_away_and_another_brings_it_back() -> None:
+    undone: list[Event] = [liked(2, BEN, POST), unliked(3, BEN, POST)]
+    assert told(delivered(fold, *undone)) == {(ANA, BEN, "like", "post", POST.post_id, POST.post_id, False)}
+    again: list[Event] = [*undone, liked(4, BEN, POST)]
+    assert told(delivered(fold, *again)) == {(ANA, BEN, "like", "post", POST.post_id, POST.post_id, True)}
+
+
+def test_a_follow_tells_the_followee_until_it_is_undone() -> None:
+    assert told(delivered(fold, followed(2, BEN, ANA))) == {(ANA, BEN, "follow", "user", ANA, None, True)}
+    undone: list[Event] = [followed(2, BEN, ANA), unfollowed(3, BEN, ANA)]
+    assert told(delivered(fold, *undone)) == {(ANA, BEN, "follow", "user", ANA, None, False)}
+
+
+COMMENT_ID = identifier(2)
+ANSWERED: dict[str, Any] = {"parent_id": identifier(50), "parent_author_id": CLEO}
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        pytest.param(commented(2, BEN, POST), {ANA: "comment"}, id="comment"),
+        pytest.param(commented(2, BEN, POST, **ANSWERED), {ANA: "comment", CLEO: "reply"}, id="reply"),
+        pytest.param(
+            commented(2, BEN, POST, parent_id=identifier(50), parent_author_id=ANA), {ANA: "reply"}, id="own post's"
+        ),
+        pytest.param(commented(2, ANA, POST, **ANSWERED), {CLEO: "reply"}, id="author answers"),
+        pytest.param(commented(2, ANA, POST, mentioned_ids=(ANA,)), {}, id="nobody tells themselves"),
+        pytest.param(
+            commented(2, BEN, POST, mentioned_ids=(ANA, CLEO, DAN, DAN, BEN), **ANSWERED),
+            {ANA: "comment", CLEO: "reply", DAN: "mention"},
+            id="mention yields",
+        ),
+    ],
+)
+def test_a_comment_tells_each_person_one_thing(event: Event, expected: dict[UUID, str]) -> None:
+    wanted = {
+        (recipient, event.subject_id, verb, "comment", COMMENT_ID, POST.post_id, True)
+        for recipient, verb in expected.items()
+    }
+    assert told(delivered(fold, event)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param({"reply_to_id": POST.post_id, "reply_to_author_id": ANA}, {ANA: "reply"}, id="reply"),
+        pytest.param({"quote_of_id": POST.post_id, "quote_of_author_id": ANA}, {ANA: "quote"}, id="quote"),
+        pytest.param({"mentioned_ids": (ANA, CLEO, CLEO)}, {ANA: "mention", CLEO: "mention"}, id="mention"),
+        pytest.param(
+            {
+                "reply_to_id": POST.post_id, "reply_to_author_id": ANA, "quote_of_id": POST.post_id,
+                "quote_of_author_id": ANA, "mentioned_ids": (ANA, BEN),
+            },
+            {ANA: "reply"},
+            id="reply before quote before mention",
+        ),
+        pytest.param({"quote_of_id": POST.post_id, "quote_of_author_id": BEN}, {}, id="own post"),
+    ],
+)  # fmt: skip
+def test_a_post_tells_each_person_one_thing(fields: dict[str, Any], expected: dict[UUID, str]) -> None:
+    event = published(2, BEN, **fields)
+    wanted = {
+        (recipient, BEN, verb, "post", event.post_id, event.post_id, True) for recipient, verb in expected.items()
+    }
+    assert told(delivered(fold, event)) == wanted
+
+
+def test_reading_some_marks_rows_of_the_readers_own() -> None:
+    of_ana, of_ben = identifier(60), identifier(61)
+    changes = delivered(fold, at(5, NotificationsRead, ANA, notification_ids=(of_ana, of_ben)))
+    assert changes.rows == {
+        "notification": {(ANA, of_ana): {"read": (identifier(5), ())}, (ANA, of_ben): {"read": (identifier(5), ())}}
+    }
+
+
+def test_reading_all_keeps_the_furthest_mark_whichever_came_last() -> None:
+    changes = delivered(
+        fold, at(5, NotificationsRead, ANA, up_to=identifier(4)), at(6, NotificationsRead, ANA, up_to=identifier(3))
+    )
+    assert changes.rows == {"read_mark": {(ANA,): {"mark": (identifier(4), ())}}}
+
+
+def test_a_read_mark_stays_when_the_cause_comes_after_it() -> None:
+    like = liked(2, BEN, POST)
+    key = (ANA, notification_id(ANA, BEN, "like", POST.post_id))
+    changes = delivered(fold, at(5, NotificationsRead, ANA, notification_ids=(key[1],)), like)
+    assert changes.rows["notification"][key]["read"] == (identifier(5), ())
+    assert changes.rows["notification"][key]["cause"][0] == like.event_id
+
+
+def test_a_deleted_post_and_an_erased_person_take_their_notifications_along() -> None:
+    changes = delivered(fold, liked(2, BEN, POST), deleted(3, POST), erased(4, BEN))
+    assert (changes.gone, changes.erased) == ({POST.post_id: identifier(3)}, {BEN: identifier(4)})
+    assert NOTIFICATION.erased_with == ("recipient_id", "actor_id")
+    assert NOTIFICATION.gone_with == ("post_id",)
+    assert READ_MARK.erased_with == ("recipient_id",)
+
+
+def test_profiles_tell_nobody() -> None:
+    answered = (UserRegistered, ProfileEdited)
+    changes = delivered(fold, *(event for event in one_of_each_kind() if isinstance(event, answered)))
+    assert (changes.rows, changes.erased, changes.gone) == ({}, {}, {})
