@@ -1,8 +1,8 @@
 """The one way from a command to a fact: guards and outbox in one transaction, then the log.
 
-Everything is done for a batch, of which a single command is the smallest. What is committed is durably queued: it reaches
-the log even if this process dies at once, through the relay, with the same bytes. So an answer is never "failed" after
-the commit; at worst it is "not acknowledged yet", and its position is None.
+Everything is done for a batch, of which a single command is the smallest. What is committed is durably queued: it
+reaches the log even if this process dies at once, through the relay, with the same bytes. So an answer is never
+"failed" after the commit; at worst it is "not acknowledged yet", and its position is None.
 """
 
 import logging
@@ -46,6 +46,9 @@ LONG_PAST = Position("accounts", 0, 0)
 
 # The answer to a client, status and body, from the event; None when nothing changed.
 Respond = Callable[[Event | None], tuple[int, Any]]
+# Each command's microseconds since 1970, or a clock: it is asked when the locks are held, so that what waited for a lock
+# is also newer than what held it.
+Times = Sequence[int] | clock.Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ def dispatch(
     idempotency: IdempotencyKey | None = None,
     respond: Respond | None = None,
 ) -> Outcome:
-    """Carries out one command; `now` in microseconds since 1970, left out the clock's.
+    """Carries out one command; `now` in microseconds since 1970, left out the clock's once all locks are held.
 
     Waits for the broker for at most the environment's ack_wait_seconds. Raises a Rejected, or Unavailable when the
     outbox is too full or the database away. `respond` makes the answer inside the transaction, so that it can be
@@ -105,7 +108,7 @@ def dispatch(
     """
     _refuse_when_full()
     _load_keys([command])
-    committed = _attempt([command], [clock.now() if now is None else now], idempotency, respond)
+    committed = _attempt([command], clock.now if now is None else [now], idempotency, respond)
     decided = committed.decided[0]
     if decided.rejection is not None:
         raise decided.rejection
@@ -116,17 +119,17 @@ def dispatch(
 def dispatch_batch(commands: Iterable[Command], times: Iterable[int] | clock.Clock | None = None) -> list[Outcome]:
     """Carries out many commands in order, a thousand to a transaction, and answers their outcomes in order.
 
-    `times` are the microseconds since 1970 of each command, or a clock to ask for each; left out, the clock's. Refused
-    commands have their `rejection`. Raises Unavailable as `dispatch` does; what was committed before stays.
+    `times` are the microseconds since 1970 of each command, or a clock to ask for each; left out, the clock's. A clock
+    is asked once all locks are held. Refused commands have their `rejection`. Raises Unavailable as `dispatch` does; what was committed before stays.
     """
-    ask = clock.now if times is None else times
-    moments: Iterator[int] = iter(ask, None) if callable(ask) else iter(ask)
+    given: Iterator[int] | None = None if times is None or callable(times) else iter(times)
+    asked = times if callable(times) else clock.now
     outcomes: list[Outcome] = []
     remaining = iter(commands)
     while batch := list(islice(remaining, BATCH_COMMANDS)):
         _refuse_when_full()
         _load_keys(batch)
-        committed = _attempt(batch, list(islice(moments, len(batch))), None, None)
+        committed = _attempt(batch, asked if given is None else list(islice(given, len(batch))), None, None)
         _publish(committed, BATCH_ACK_SECONDS, wait_when_away=True)
         outcomes.extend(_outcome(decided, committed.known) for decided in committed.decided)
     return outcomes
@@ -142,7 +145,7 @@ def position_of(event_id: UUID) -> Position | None:
 
 
 def _attempt(
-    commands: Sequence[Command], times: Sequence[int], asked: IdempotencyKey | None, respond: Respond | None
+    commands: Sequence[Command], times: Times, asked: IdempotencyKey | None, respond: Respond | None
 ) -> _Committed:
     """The transaction, again after a deadlock or a lost connection: nothing was committed then."""
     for attempt in range(1, ATTEMPTS_MAX + 1):
@@ -162,7 +165,7 @@ def _attempt(
 
 
 def _transact(
-    commands: Sequence[Command], times: Sequence[int], asked: IdempotencyKey | None, respond: Respond | None
+    commands: Sequence[Command], times: Times, asked: IdempotencyKey | None, respond: Respond | None
 ) -> _Committed:
     with transaction.atomic(durable=True):
         cursor = psycopg.Cursor(_connection())
@@ -177,7 +180,7 @@ def _transact(
         if respond is not None and decided[0].rejection is None:
             status, body = respond(decided[0].event)
             decided[0].answer = (status, orjson.dumps(body))
-        _write(cursor, decided, records, asked, commands[0].actor_id, times[0])
+        _write(cursor, decided, records, asked, commands[0].actor_id)
         for one in changed:
             if isinstance(one.event, UserErased):
                 outbox.withdraw(cursor, one.event.subject_id, keep=one.event_id)
@@ -186,13 +189,12 @@ def _transact(
         return _Committed(decided, records, outbox.find(cursor, elsewhere) if elsewhere else {})
 
 
-def _decide(
-    cursor: psycopg.Cursor[Any], commands: Sequence[Command], times: Sequence[int]
-) -> tuple[list[_Decided], State]:
+def _decide(cursor: psycopg.Cursor[Any], commands: Sequence[Command], times: Times) -> tuple[list[_Decided], State]:
     handlers = [HANDLERS[type(command)] for command in commands]
     state = guards.load(cursor, [handler.reads(command) for handler, command in zip(handlers, commands, strict=True)])
     decided = []
-    for handler, command, now in zip(handlers, commands, times, strict=True):
+    moments = [times() for _ in commands] if callable(times) else times
+    for handler, command, now in zip(handlers, commands, moments, strict=True):
         state.seen = []
         try:
             decision = handler.decide(command, state)
@@ -214,7 +216,6 @@ def _write(
     records: list[Record],
     asked: IdempotencyKey | None,
     actor_id: UUID,
-    now: int,
 ) -> None:
     """The outbox's rows, with the answer to the key where one was given."""
     first = decided[0]
@@ -224,7 +225,7 @@ def _write(
     elif records:
         outbox.insert(cursor, records[0], answer)
     elif answer is not None:
-        outbox.insert_answer(cursor, mint(now, [first.event_id]), actor_id, answer, first.event_id)
+        outbox.insert_answer(cursor, mint(clock.now(), [first.event_id]), actor_id, answer, first.event_id)
 
 
 def _again(remembered: Remembered) -> _Committed:

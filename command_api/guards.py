@@ -58,7 +58,7 @@ def _authors(cursor: Cursor[Any], posts: set[UUID], comments: set[UUID]) -> set[
         " UNION SELECT author_id FROM comment WHERE comment_id = ANY(%s::uuid[])",
         (array(posts), array(comments)),
     )
-    return {author_id for (author_id,) in cursor}
+    return {author_id for (author_id,) in cursor.fetchall()}
 
 
 def _load_accounts(cursor: Cursor[Any], state: State, reads: Sequence[Reads], authors: set[UUID]) -> None:
@@ -72,7 +72,7 @@ def _load_accounts(cursor: Cursor[Any], state: State, reads: Sequence[Reads], au
                 f" WHERE user_id = ANY(%s::uuid[]) ORDER BY user_id {lock}",
                 (array(user_ids),),
             )
-            state.accounts.update((row[0], Account(*row)) for row in cursor)
+            state.accounts.update((row[0], Account(*row)) for row in cursor.fetchall())
 
 
 def _load_posts(cursor: Cursor[Any], state: State, post_ids: set[UUID], lock: str) -> None:
@@ -82,7 +82,7 @@ def _load_posts(cursor: Cursor[Any], state: State, post_ids: set[UUID], lock: st
             f" WHERE post_id = ANY(%s::uuid[]) ORDER BY post_id {lock}",
             (array(post_ids),),
         )
-        state.posts.update((row[0], Post(*row)) for row in cursor)
+        state.posts.update((row[0], Post(*row)) for row in cursor.fetchall())
 
 
 def _load_comments(cursor: Cursor[Any], state: State, comment_ids: set[UUID]) -> None:
@@ -92,7 +92,7 @@ def _load_comments(cursor: Cursor[Any], state: State, comment_ids: set[UUID]) ->
             " WHERE comment_id = ANY(%s::uuid[]) ORDER BY comment_id FOR KEY SHARE",
             (array(comment_ids),),
         )
-        state.comments.update((row[0], Comment(*row)) for row in cursor)
+        state.comments.update((row[0], Comment(*row)) for row in cursor.fetchall())
 
 
 def _load_follows(cursor: Cursor[Any], state: State, reads: Sequence[Reads]) -> None:
@@ -110,7 +110,7 @@ def _load_follows(cursor: Cursor[Any], state: State, reads: Sequence[Reads]) -> 
             " USING (follower_id, followee_id)",
             _columns(pairs),
         )
-        state.follows.update(((row[0], row[1]), Follow(*row)) for row in cursor)
+        state.follows.update(((row[0], row[1]), Follow(*row)) for row in cursor.fetchall())
 
 
 def _load_reactions(cursor: Cursor[Any], state: State, pairs: set[Pair]) -> None:
@@ -120,7 +120,7 @@ def _load_reactions(cursor: Cursor[Any], state: State, pairs: set[Pair]) -> None
             " JOIN unnest(%s::uuid[], %s::uuid[]) AS wanted (post_id, actor_id) USING (actor_id, post_id)",
             _columns(pairs),
         )
-        state.reactions.update(((row[0], row[1]), Reaction(*row)) for row in cursor)
+        state.reactions.update(((row[0], row[1]), Reaction(*row)) for row in cursor.fetchall())
 
 
 def _load_read_marks(cursor: Cursor[Any], state: State, user_ids: set[UUID]) -> None:
@@ -128,7 +128,7 @@ def _load_read_marks(cursor: Cursor[Any], state: State, user_ids: set[UUID]) -> 
         cursor.execute(
             "SELECT user_id, up_to, last_event FROM read_mark WHERE user_id = ANY(%s::uuid[])", (array(user_ids),)
         )
-        state.read_marks.update((row[0], ReadMark(*row)) for row in cursor)
+        state.read_marks.update((row[0], ReadMark(*row)) for row in cursor.fetchall())
 
 
 def save(cursor: Cursor[Any], state: State) -> None:

@@ -45,7 +45,7 @@ def read_page(
     """
     shown: list[tuple[UUID, Row]] = []
     key, asked = after, limit + 1
-    for _ in range(rounds_max):
+    for nth in range(1, rounds_max + 1):
         candidates = skeleton(key, asked)
         if candidates:
             key = candidates[-1]
@@ -55,5 +55,6 @@ def read_page(
             return Page([row for _, row in shown[:limit]], shown[limit - 1][0])
         if len(candidates) < asked:
             return Page([row for _, row in shown], None)
-        asked = min(CANDIDATES_MAX, asked * 2)
+        # What is missing, and the more beside it the more often too little was found.
+        asked = min(CANDIDATES_MAX, (limit + 1 - len(shown)) * 2 ** min(nth, 10))
     return Page([row for _, row in shown], key)

@@ -29,9 +29,10 @@ CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
         "CONFIG": {
-            # Channels waits for a message in a Redis call that blocks for 5 seconds; redis-py 8 by itself gives up on an
-            # answer after just as long, which ended every connection that was idle.
-            "hosts": [{"address": _environment.redis_url, "socket_timeout": 15}],
+            # Channels waits for messages in a Redis call that blocks for 5 seconds, just when redis-py 8 by itself
+            # gives up on an answer: every idle connection ended. With any timeout it also sends by asyncio.wait_for,
+            # which on Python 3.11 swallows a cancellation at that moment: connections' tasks stayed for ever.
+            "hosts": [{"address": _environment.redis_url, "socket_timeout": None, "socket_keepalive": True}],
             "prefix": "rookery:channels",
         },
     }
@@ -66,5 +67,11 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {"django.request": {"level": "CRITICAL"}},
+    "filters": {"without_query": {"()": "query_api.ops.logs.WithoutQuery"}},
+    "loggers": {
+        "django.request": {
+            "level": "CRITICAL"
+        },  # refusals are answers, and what is unexpected is logged by problems.py
+        "uvicorn.error": {"filters": ["without_query"]},
+    },
 }

@@ -113,16 +113,19 @@ class Codec:
         return out.getvalue()
 
     def subjects(self, values: Iterable[bytes]) -> set[UUID]:
-        """Whose keys are needed to read the sealed fields of these records."""
+        """Whose keys are needed to read the sealed fields of these records. Raises as `decode` does."""
         needed = set()
         for value in values:
             codec, _ = self._reader(value)
             if codec.sealed:
                 # Avro writes fixed fields as they are; event_id (16), occurred_at (a varint), then subject_id.
                 end = MAGIC.size + 16
-                while value[end] & 0x80:
-                    end += 1
-                needed.add(UUID(bytes=value[end + 1 : end + 17]))
+                try:
+                    while value[end] & 0x80:
+                        end += 1
+                    needed.add(UUID(bytes=value[end + 1 : end + 17]))
+                except (IndexError, ValueError) as error:
+                    raise MalformedRecord(f"not a {codec.name}: it ends before its subject") from error
         return needed
 
     def decode(self, value: bytes, unseal: Unseal | None = None) -> Event:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from uuid import UUID
 
-import httpx
+import httpx2
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from command_api.event_log.outbox import Record
@@ -26,7 +26,7 @@ def codec() -> Codec:
     """
     try:
         return open_codec(environment().schema_registry_url)
-    except (httpx.HTTPError, SchemaRegistryError) as error:
+    except (httpx2.HTTPError, SchemaRegistryError) as error:
         raise Unavailable(f"the schema registry cannot be asked: {error}") from error
 
 

@@ -79,7 +79,7 @@ def find(cursor: Cursor[Any], event_ids: Iterable[UUID]) -> dict[UUID, Entry]:
         " WHERE event_id = ANY(%s::uuid[]) AND value IS NOT NULL",
         (array(event_ids),),
     )
-    return {row[0]: Entry(*row[1:]) for row in cursor}
+    return {row[0]: Entry(*row[1:]) for row in cursor.fetchall()}
 
 
 def mark_acked(connection: Connection[Any], offsets: Mapping[UUID, int]) -> None:

@@ -12,7 +12,6 @@ from command_api.accounts.access_tokens import Bearer
 from command_api.dispatch import Outcome, Respond, dispatch
 from command_api.event_log.idempotency import IdempotencyKey, fingerprint
 from command_api.routing import Command
-from shared import clock
 from shared.environment import environment
 from shared.errors import FieldError, Unauthenticated, ValidationFailed
 from shared.position import Position
@@ -37,7 +36,7 @@ class CommandView(APIView):
 
         201 or 200 as `respond` says, 202 while the log has not acknowledged; a replay has the first answer's body.
         """
-        outcome = dispatch(command, now=clock.now(), idempotency=_idempotency(request), respond=respond)
+        outcome = dispatch(command, idempotency=_idempotency(request), respond=respond)
         return answer(outcome)
 
 

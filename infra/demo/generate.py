@@ -42,6 +42,7 @@ BATCH_MAX = 1_000
 POST, LIKE, COMMENT = 0, 1, 2
 REACTIONS = ("like", "love", "laugh", "wow", "sad", "angry")
 REACTION_WEIGHTS = (60, 20, 10, 5, 3, 2)
+POPULARITY_MAX = 1_000.0  # times the least popular; without it one post would have a tenth of all comments
 # How busy each hour of a (UTC) day is: quiet nights, a peak in the evening.
 HOUR_WEIGHTS = (3, 2, 1, 1, 1, 2, 4, 7, 8, 8, 7, 7, 9, 8, 7, 7, 8, 9, 11, 13, 14, 13, 10, 6)
 
@@ -228,7 +229,8 @@ def _likes(
 def _popularity(age: int, random: Random) -> float:
     """A post's weight among all posts: Pareto's tail is Zipf's law by rank. Too young to have been seen is 0."""
     seen_for = age - REACTION_DELAY - 60 * SECOND
-    return random.paretovariate(1.1) * min(1.0, seen_for / REACTION_MEAN) if seen_for > 0 else 0.0
+    popularity = min(random.paretovariate(1.1), POPULARITY_MAX)
+    return popularity * min(1.0, seen_for / REACTION_MEAN) if seen_for > 0 else 0.0
 
 
 def _quotas(weights: Sequence[float], caps: Sequence[int], total: int) -> list[int]:

@@ -30,18 +30,17 @@ def load(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
-def merge(earlier: dict[str, Any], seeding: dict[str, Any] | None, measured: Measured) -> dict[str, Any]:
-    """Seeding is measured when it happens; a later run keeps its figures and brings those over HTTP up to date."""
-    figures = dict(earlier if seeding is None else seeding)
+def merge(figures: dict[str, Any], measured: Measured) -> dict[str, Any]:
+    """What was measured now, and what only earlier runs could measure: seeding, and cold feeds at times."""
+    merged = dict(figures)
     for name, value in measured._asdict().items():
         if isinstance(value, Quantiles):
-            figures[name] = value._asdict()
+            merged[name] = value._asdict()
         elif value is not None:
-            figures[name] = value
-    figures["runs"] = int(earlier.get("runs", 0)) + 1
-    figures["measured_at"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    figures["cores"] = os.cpu_count()
-    return figures
+            merged[name] = value
+    merged["measured_at"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    merged["cores"] = os.cpu_count()
+    return merged
 
 
 def save(path: Path, figures: dict[str, Any]) -> None:
@@ -55,9 +54,10 @@ def show_feed(console: Console, name: str, page: Answer) -> None:
     """The top of somebody's ranked feed, with what each post's score is made of."""
     table = Table(title=f"@{name}'s ranked home feed", title_justify="left", box=None, pad_edge=False)
     for heading in ("author", "post", "likes", "comments", "hours", "affinity", "score"):
-        table.add_column(heading, justify="left" if heading in ("author", "post") else "right", no_wrap=True)
-    table.columns[1].overflow = "ellipsis"
-    table.columns[1].max_width = 60
+        if heading == "post":
+            table.add_column(heading, no_wrap=True, overflow="ellipsis", max_width=50)
+        else:
+            table.add_column(heading, justify="left" if heading == "author" else "right", no_wrap=True, min_width=8)
     for item in page.body["items"]:
         post, why = item["post"], item["explain"]
         table.add_row(

@@ -28,13 +28,14 @@ from shared.errors import RookeryError
 
 READERS = 500
 FEED_SHOWN = 5
+PRINTED_WIDTH = 120
 FIGURES = "demo.json"
-PEOPLE_VARIABLE = "ROOKERY_DEMO_PEOPLE"
+PEOPLE_VARIABLE = "DEMO_PEOPLE"  # not ROOKERY_…: those are the processes', and a change restarts them
 PEOPLE_MIN = 40
 
 
 def main(people: int | None = None) -> int:
-    """The exit status. `people` is how much of the graph is used; left out, ROOKERY_DEMO_PEOPLE or everybody."""
+    """The exit status. `people` is how much of the graph is used; left out, DEMO_PEOPLE or everybody."""
     try:
         count = people or _people_wanted()
         up()
@@ -44,6 +45,9 @@ def main(people: int | None = None) -> int:
     except (DemoFailure, OtherData, SeedingFailed, LocalError, RookeryError) as error:
         say(f"[bold red]the demo failed[/] {escape(str(error))}")
         return 1
+    except KeyboardInterrupt:
+        say("stopped; `make demo` goes on from here, `make down` stops the servers")
+        return 130
     return 0
 
 
@@ -61,16 +65,20 @@ def _show(configuration: Environment, count: int) -> None:
     path = configuration.var / FIGURES
     earlier = report.load(path)
     plan, seeding = seed.seed(configuration, count, clock.now())
+    figures = earlier if seeding is None else seeding
+    figures["runs"] = int(earlier.get("runs", 0)) + 1
+    # Kept already now: whatever fails from here on, seeding is measured once only.
+    report.save(path, figures)
     say("two newcomers over HTTP, as any client:")
     couple = journey.meet(configuration.gateway_url, lambda line: say(f"  {escape(line)}"))
     try:
-        readers = _readers(plan, int(earlier.get("runs", 0)))
+        readers = _readers(plan, figures["runs"])
         tokens = [seed.access_token(user_id) for user_id in readers]
         with track("measuring over HTTP", measure.steps(len(tokens))) as advance:
             measured = measure.measure(configuration.gateway_url, tokens, couple, advance)
     finally:
         couple.close()
-    figures = report.merge(earlier, seeding, measured)
+    figures = report.merge(figures, measured)
     report.save(path, figures)
     _print(configuration, plan, figures)
 
@@ -86,6 +94,8 @@ def _print(configuration: Environment, plan: Plan, figures: dict[str, Any]) -> N
     from infra.demo import seed
 
     screen = Console(highlight=False)
+    if not screen.is_terminal:
+        screen.width = PRINTED_WIDTH
     degrees = Counter(follow.follower for follow in plan.follows)
     reader = plan.people[degrees.most_common(1)[0][0]]
     visitor = Visitor(configuration.gateway_url, seed.access_token(reader.user_id))

@@ -45,7 +45,7 @@ def group_of(projection: Projection, environment: Environment) -> str:
 def make_app(projection: Projection, environment: Environment, settings: WorkerSettings) -> faust.App:
     """A Faust app of which only the consumer is used: no tables, no leader topic, no web server."""
     group = group_of(projection, environment)
-    datadir = environment.var / "faust" / group  # Faust insists on one; nothing of ours is kept there
+    datadir = environment.var / "faust"  # Faust insists on one; nothing of ours is kept there
     datadir.mkdir(parents=True, exist_ok=True)
     return faust.App(
         group,

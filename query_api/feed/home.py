@@ -135,7 +135,7 @@ class HomeSkeleton:
         return None
 
     def _leave_alone(self, trouble: FeedUnavailable) -> None:
-        # A shard that is not in use yet answers so at once; only a Redis that did not answer is worth keeping away from.
+        # A shard that is not in use yet says so at once; only a Redis that does not answer is worth keeping away from.
         if trouble.__cause__ is not None:
             log.warning("home feeds are read from PostgreSQL: %s", trouble)
             _redis().away_until = time.monotonic() + AWAY_SECONDS

@@ -53,6 +53,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         self._pump_task: asyncio.Task[None] | None = None
         self._group: str | None = None
         self._woken = asyncio.Event()
+        self._is_open = True
         self._unresolved: tuple[int, float] | None = None
         self._resources: Resources = await resources()
         query = parse_qs(self.scope["query_string"].decode("latin-1"))
@@ -80,6 +81,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         self._woken.set()
 
     async def disconnect(self, code: int) -> None:
+        self._is_open = False
         if self._pump_task is not None:
             self._pump_task.cancel()
         if self._group is not None:
@@ -142,7 +144,8 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         """Sends what there is, then sleeps until a hint or the next heartbeat."""
         beat_at = time.monotonic() + HEARTBEAT_SECONDS
         with contextlib.suppress(TooSlow):
-            while True:
+            # A cancellation can be lost in the Redis client (see settings.py), so the task also looks for itself.
+            while self._is_open:
                 try:
                     self._woken.clear()
                     settled = await self._drain()

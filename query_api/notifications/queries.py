@@ -11,19 +11,33 @@ from uuid import UUID
 
 from query_api import database
 
-# Which notifications are there; `n` is the notification, `actor` whoever caused it.
+# Which notifications are there; `n` is the notification, `actor` whoever caused it. None tells of a post that its
+# recipient may not see: posts/rules.py says who may, here it is SQL because the unread count reads no rows.
 PRESENT_SQL: LiteralString = """
        n.active and n.cause_event is not null
    and not exists (select from notifications.erased e where e.user_id = n.actor_id)
    and not exists (select from profiles.erased e where e.user_id = n.actor_id)
    and not exists (select from notifications.gone g where g.post_id = n.post_id)
-   and not exists (select from posts.gone g where g.post_id = n.post_id)"""
+   and not exists (select from posts.gone g where g.post_id = n.post_id)
+   and not exists (
+        select from posts.post p
+          join profiles.person w on w.user_id = p.author_id and w.created_event is not null
+         where p.post_id = n.post_id and p.created_event is not null and p.author_id <> n.recipient_id
+           and (exists (select from posts.erased e where e.user_id = p.author_id)
+                or exists (select from profiles.erased e where e.user_id = p.author_id)
+                or not (p.visibility = 'public' and not coalesce(w.private, false)
+                        or p.visibility in ('public', 'followers')
+                           and exists (select from graph.follow f
+                                        where f.follower_id = n.recipient_id and f.followee_id = p.author_id
+                                          and f.active))))"""
 
-# What another projection has not brought yet: the actor's name, the post it is about.
+# What another projection has not brought yet: the actor's name, the post it is about and that post's author.
 RESOLVED_SQL: LiteralString = """
        exists (select from profiles.person a where a.user_id = n.actor_id and a.created_event is not null)
    and (n.post_id is null
-        or exists (select from posts.post p where p.post_id = n.post_id and p.created_event is not null))"""
+        or exists (select from posts.post p
+                     join profiles.person w on w.user_id = p.author_id and w.created_event is not null
+                    where p.post_id = n.post_id and p.created_event is not null))"""
 
 UNREAD_SQL: LiteralString = """
        n.cause_event > coalesce(n.read_event, %(nil)s)

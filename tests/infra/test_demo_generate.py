@@ -9,6 +9,7 @@ import pytest
 
 from infra.demo import generate
 from infra.demo.generate import COMMENT, LIKE, POST, REACTION_DELAY, Plan
+from shared import ids
 
 NOW = 1_760_000_000_000_000
 
@@ -45,7 +46,7 @@ def test_people_are_distinct_and_their_ids_hold_their_registration(plan: Plan) -
     assert len({person.user_id for person in plan.people}) == len(plan.people)
     assert len({person.username for person in plan.people}) == len(plan.people)
     assert len({person.email for person in plan.people}) == len(plan.people)
-    assert all(generate.ids.time_of(person.user_id) == person.at for person in plan.people)
+    assert all(ids.time_of(person.user_id) == person.at for person in plan.people)
     assert all(re.fullmatch(r"[a-z]{2,}[0-9]{1,4}", person.username) for person in plan.people)
 
 

@@ -16,7 +16,8 @@ BATCHES = list(generate.batches(PLAN.actions))
 
 def after(batches: int, plan: Plan = PLAN) -> tuple[dict[UUID, list[UUID]], dict[UUID, list[UUID]], list[UUID | None]]:
     """What the command side holds when so many batches are committed: posts, comments, and posts' ids by index."""
-    posts, comments = defaultdict(list), defaultdict(list)
+    posts: dict[UUID, list[UUID]] = defaultdict(list)
+    comments: dict[UUID, list[UUID]] = defaultdict(list)
     post_ids: list[UUID | None] = [None] * len(plan.posts)
     for batch in BATCHES[:batches]:
         for action in batch:

@@ -1,6 +1,7 @@
 """The whole log as events: every topic from its first record to the ends seen at a moment, decoded and opened."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from shared.crypto import KeyRing
 from shared.environment import Environment
 
 RECORDS_AT_ONCE = 5_000
+PORTION_SECONDS = 0.2  # consume waits so long for a full portion
 SILENCE_SECONDS = 20.0  # a broker that gives nothing for so long, with records still to come, is not going to
 
 
@@ -58,9 +60,11 @@ class LogReader:
         Raises TimeoutError when the broker falls silent before, KafkaException where it refuses.
         """
         total = sum(ends.values())
+        heard = time.monotonic()
         while any(self._at[partition] < end for partition, end in ends.items()):
-            messages = self._consumer.consume(RECORDS_AT_ONCE, timeout=SILENCE_SECONDS)
-            if not messages:
+            messages = self._consumer.consume(RECORDS_AT_ONCE, timeout=PORTION_SECONDS)
+            heard = time.monotonic() if messages else heard
+            if time.monotonic() - heard > SILENCE_SECONDS:
                 behind = [f"{p.topic}/{p.number}" for p, end in ends.items() if self._at[p] < end]
                 raise TimeoutError(
                     f"Kafka gave nothing for {SILENCE_SECONDS:.0f} s; still to read: {', '.join(behind)}"

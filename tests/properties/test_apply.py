@@ -252,7 +252,8 @@ def test_a_count_that_forgets_what_the_old_row_counted_is_found(bench: Bench, mo
 
     def miscounts(drawn: tuple[list[Event], list[list[Event]]]) -> bool:
         bench.clear(projection)
-        bench.apply(projection, [(index % WORKERS, batch) for index, batch in enumerate(drawn[1])])
+        # One worker: what is found must be found again when it is tried again.
+        bench.apply(projection, [(0, batch) for batch in drawn[1]])
         with bench.connection.transaction():
             return _kept_counts(bench, projection) != _derived_counts(bench, projection)
 

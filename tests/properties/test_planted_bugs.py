@@ -22,6 +22,8 @@ from tests.properties.projections import POSTGRES_PROJECTIONS
 from tests.properties.test_folds import differences
 
 COUNTERS = POSTGRES_PROJECTIONS["counters"]
+# What is found is not shown, so that its length is no matter.
+pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 Delivered = tuple[list[Event], list[list[Event]]]
 # Not shrunk: that there is such a history is enough.
 SEARCH = settings(

@@ -107,43 +107,26 @@ def start(query_database_url: str, redis_url: str, var: Path) -> Serving:
     http_port, websocket_port = free_port(), free_port()
     client = httpx.Client(base_url=f"http://127.0.0.1:{http_port}", timeout=20)
     serving = Serving(http_port, websocket_port, variables, key, token_secret, redis.Redis.from_url(redis_url), client)
-    gunicorn = [
-        "gunicorn",
-        "--worker-class",
-        "gthread",
-        "--threads",
-        "4",
-        "--bind",
-        f"127.0.0.1:{http_port}",
-        "query_api.wsgi:application",
-    ]
-    uvicorn = [
-        "uvicorn",
-        "query_api.asgi:application",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(websocket_port),
-        "--ws",
-        "websockets",
-    ]
-    for arguments, port in ((gunicorn, http_port), (uvicorn, websocket_port)):
-        log = (var / f"{arguments[0]}.log").open("wb")
-        process = subprocess.Popen(
-            [sys.executable, "-m", *arguments], cwd=REPOSITORY, env=os.environ | variables, stdout=log, stderr=log
-        )
+    gunicorn = f"gunicorn --worker-class gthread --threads 4 --bind 127.0.0.1:{http_port} query_api.wsgi:application"
+    uvicorn = f"uvicorn query_api.asgi:application --host 127.0.0.1 --port {websocket_port} --ws websockets"
+    for command, port in ((gunicorn, http_port), (uvicorn, websocket_port)):
+        arguments = [sys.executable, "-m", *command.split()]
+        log = (var / f"{arguments[2]}.log").open("wb")
+        process = subprocess.Popen(arguments, cwd=REPOSITORY, env=os.environ | variables, stdout=log, stderr=log)
         serving.stack.callback(stop, process)
         wait_until_ready(port, process, Path(log.name))
     return serving
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
+    """Raises AssertionError when it did not end by itself: a connection's task was left behind."""
     process.terminate()
     try:
         process.wait(10)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(10)
+        raise AssertionError(f"{process.args!r} had to be killed") from None
 
 
 def wait_until_ready(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -3,14 +3,17 @@
 The oracle is the list of posts that the test made, in the order of semantics.md.
 """
 
+from datetime import datetime
+from pathlib import Path
 from uuid import UUID
 
 import httpx
 import pytest
 
 from query_api.feed.ranking import Candidate, ranked_order
+from shared.environment import Environment
 from shared.ids import micros_of, time_of
-from tests.query_api.serving import Serving
+from tests.query_api.serving import Serving, free_port, start
 from tests.query_api.warm import ITEMS_MAX, Shards
 from tests.query_api.world import HOUR, World
 
@@ -154,8 +157,6 @@ def test_ranked_order_is_the_formula(serving: Serving, world: World) -> None:
     items, explained = answer.json()["items"], {}
     for item in items:
         explained[item["post"]["id"]] = item["explain"]
-    from datetime import datetime
-
     ranked_at = micros_of(datetime.fromisoformat(answer.json()["ranked_at"]))
     candidates = [
         Candidate(
@@ -232,3 +233,17 @@ def test_explain_beyond_the_ranked_items(serving: Serving, world: World) -> None
     assert ages == sorted(ages)
     assert all(age > max(item["explain"]["age_hours"] for item in items[:RANKED_ITEMS_MAX]) for age in ages)
     assert all(item["explain"]["age_hours"] < 48 * HOUR for item in items)
+
+
+def test_postgresql_answers_alone_while_redis_is_away(read_tables: Environment, world: World, tmp_path: Path) -> None:
+    viewer, _, _, posts = circle(world, RANKED_ITEMS_MAX + 15)
+    serving = start(read_tables.query_database_url, f"redis://127.0.0.1:{free_port()}/0", tmp_path / "var")
+    with serving.stack:
+        assert serving.get("/readyz").json()["checks"]["redis"] is False
+        recent = serving.get("feed/home/", viewer, sort="recent", limit=9)
+        assert recent.headers["X-Cache-Status"] == "bypass"
+        assert all_ids(serving, recent, viewer) == newest_first(posts)
+        ranked = serving.get("feed/home/", viewer, limit=9)
+        assert set(ids_of(ranked)) <= {str(post) for post in posts[-RANKED_ITEMS_MAX:]}
+        # Nothing could be frozen, and a page that would repeat or skip is not given.
+        assert serving.follow_next(ranked, viewer).status_code == 410

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -216,6 +217,7 @@ def test_who_is_not_let_in(serving: Serving, world: World) -> None:
     ana = world.person()
     assert close_code(serving, serving.socket_url()) == 4401
     assert close_code(serving, serving.socket_url(ticket="made-up")) == 4401
+    assert "made-up" not in (Path(serving.variables["ROOKERY_VAR"]) / "uvicorn.log").read_text()
     assert close_code(serving, serving.socket_url(token=serving.token(ana))) == 4401, "the setting does not allow it"
     world.erase(ana)
     assert close_code(serving, serving.socket_url(ticket=serving.ticket(ana))) == 4403

@@ -1,0 +1,120 @@
+"""Given events, when a command, then an event, nothing, or a refusal: one decision at a time, without any server."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from command_api.decision import Unchanged, state_of
+from command_api.routing import HANDLERS, Command
+from schemas.types import (
+    CommentAdded,
+    Event,
+    PostDeleted,
+    PostLiked,
+    PostPublished,
+    PostUnliked,
+    UserErased,
+    UserFollowed,
+    UserRegistered,
+    UserUnfollowed,
+)
+from shared.errors import Rejected
+from shared.ids import NIL, mint, time_of
+
+EPOCH_MICROS = 1_790_000_000_000_000
+
+
+def identifier(number: int) -> UUID:
+    """The same id for the same number, growing with it."""
+    return mint(EPOCH_MICROS + number, random=number.to_bytes(8, "big"))
+
+
+ANA, BEN, CLEO, NOBODY = (identifier(number) for number in range(1, 5))
+
+
+def _times(event_id: UUID, subject_id: UUID) -> dict[str, Any]:
+    return {"event_id": event_id, "occurred_at": time_of(event_id), "subject_id": subject_id}
+
+
+def registered(user_id: UUID, number: int = 0) -> UserRegistered:
+    event_id = identifier(100 + (number or user_id.int % 100))
+    return UserRegistered(**_times(event_id, user_id), username="somebody", display_name="Somebody")
+
+
+def erased(user_id: UUID, number: int = 900) -> UserErased:
+    return UserErased(**_times(identifier(number), user_id))
+
+
+def followed(follower_id: UUID, followee_id: UUID, number: int = 200) -> UserFollowed:
+    return UserFollowed(**_times(identifier(number), follower_id), followee_id=followee_id)
+
+
+def unfollowed(follower_id: UUID, followee_id: UUID, number: int = 201) -> UserUnfollowed:
+    return UserUnfollowed(**_times(identifier(number), follower_id), followee_id=followee_id)
+
+
+def published(author_id: UUID, visibility: str = "public", number: int = 300) -> PostPublished:
+    event_id = identifier(number)
+    return PostPublished(
+        **_times(event_id, author_id), post_id=event_id, content="text", hashtags="", visibility=visibility
+    )
+
+
+def post_deleted(post: PostPublished, number: int = 700) -> PostDeleted:
+    return PostDeleted(**_times(identifier(number), post.subject_id), post_id=post.post_id)
+
+
+def commented(author_id: UUID, post: PostPublished, number: int = 400) -> CommentAdded:
+    event_id = identifier(number)
+    return CommentAdded(
+        **_times(event_id, author_id),
+        comment_id=event_id,
+        post_id=post.post_id,
+        post_author_id=post.subject_id,
+        content="text",
+    )
+
+
+def liked(actor_id: UUID, post: PostPublished, reaction: str = "like", number: int = 500) -> PostLiked:
+    return PostLiked(
+        **_times(identifier(number), actor_id),
+        post_id=post.post_id,
+        post_author_id=post.subject_id,
+        reaction=reaction,
+    )
+
+
+def unliked(actor_id: UUID, post: PostPublished, number: int = 501) -> PostUnliked:
+    return PostUnliked(**_times(identifier(number), actor_id), post_id=post.post_id, post_author_id=post.subject_id)
+
+
+EVERYBODY = (registered(ANA), registered(BEN), registered(CLEO))
+
+
+def decided(given: Iterable[Event], when: Command) -> Event | Unchanged:
+    """What is decided; the given people are ANA, BEN and CLEO beside the events."""
+    return HANDLERS[type(when)].decide(when, state_of([*EVERYBODY, *given]))
+
+
+def then(given: Iterable[Event], when: Command, **expected: Any) -> Event:
+    """The draft that is decided, which has no id yet and these fields."""
+    draft = decided(given, when)
+    assert not isinstance(draft, Unchanged), draft
+    assert draft.event_id == NIL and draft.occurred_at == 0
+    fields = msgspec.structs.asdict(draft)
+    assert {name: fields[name] for name in expected} == expected
+    return draft
+
+
+def unchanged(given: Iterable[Event], when: Command, since: Event) -> None:
+    assert decided(given, when) == Unchanged(since.event_id)
+
+
+def refused(given: Iterable[Event], when: Command, error: type[Rejected], pointer: str | None = None) -> None:
+    with pytest.raises(error) as raised:
+        decided(given, when)
+    if pointer is not None:
+        assert pointer in [one.pointer for one in raised.value.errors]
