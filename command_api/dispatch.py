@@ -46,8 +46,8 @@ LONG_PAST = Position("accounts", 0, 0)
 
 # The answer to a client, status and body, from the event; None when nothing changed.
 Respond = Callable[[Event | None], tuple[int, Any]]
-# Each command's microseconds since 1970, or a clock: it is asked when the locks are held, so that what waited for a lock
-# is also newer than what held it.
+# Each command's microseconds since 1970, or a clock: it is asked when the locks are held, so that what waited for a
+# lock is also newer than what held it.
 Times = Sequence[int] | clock.Clock
 
 
@@ -120,7 +120,8 @@ def dispatch_batch(commands: Iterable[Command], times: Iterable[int] | clock.Clo
     """Carries out many commands in order, a thousand to a transaction, and answers their outcomes in order.
 
     `times` are the microseconds since 1970 of each command, or a clock to ask for each; left out, the clock's. A clock
-    is asked once all locks are held. Refused commands have their `rejection`. Raises Unavailable as `dispatch` does; what was committed before stays.
+    is asked once all locks are held. Refused commands have their `rejection`. Raises Unavailable as `dispatch` does;
+    what was committed before stays.
     """
     given: Iterator[int] | None = None if times is None or callable(times) else iter(times)
     asked = times if callable(times) else clock.now

@@ -65,8 +65,10 @@ def seed(environment: Environment, people: int, now: int) -> tuple[Plan, dict[st
         _await_projections(environment)
         return plan, None
     figures = _carry_out(plan, progress)
+    acknowledged = time.monotonic()
     _await_log()
-    figures["projected_seconds"] = round(_await_projections(environment), 2)
+    _await_projections(environment)
+    figures["projected_seconds"] = round(time.monotonic() - acknowledged, 2)
     return plan, figures
 
 
@@ -196,9 +198,8 @@ def _await_log() -> None:
         time.sleep(0.1)
 
 
-def _await_projections(environment: Environment) -> float:
-    """The seconds until every projection has applied all that is in the log now."""
-    started = time.monotonic()
+def _await_projections(environment: Environment) -> None:
+    """Until every projection has applied all that is in the log now."""
     told = 0
     with ExitStack() as stack:
         advance: Callable[..., None] | None = None
@@ -212,7 +213,6 @@ def _await_projections(environment: Environment) -> float:
 
         if not asyncio.run(wait_until_caught_up(environment, CAUGHT_UP_SECONDS_MAX, on_progress)):
             raise SeedingFailed(f"the projections are still behind after {CAUGHT_UP_SECONDS_MAX} s; see `rookery logs`")
-    return time.monotonic() - started
 
 
 def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:

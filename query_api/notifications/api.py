@@ -13,7 +13,7 @@ from query_api.pipeline import read_page
 from query_api.shapes import NotificationPage, UnreadCount
 from query_api.views import ReadView, page_of
 
-NOTIFICATION_PROJECTIONS = ("notifications", "profiles", "posts")
+NOTIFICATION_PROJECTIONS = ("notifications", "profiles", "posts", "graph")
 
 
 class NotificationsView(ReadView):

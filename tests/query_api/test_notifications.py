@@ -93,6 +93,17 @@ def test_the_list_the_count_and_the_marks(serving: Serving, world: World) -> Non
     assert (listed(unread=1), listed(), count()) == ([str(liked)], [str(liked), str(followed)], 1)
 
 
+def test_nobody_is_told_of_a_post_that_they_may_not_see(serving: Serving, world: World) -> None:
+    ana, ben = world.person(), world.person()
+    post = world.post(ben, visibility="followers")
+    identifier = world.notify(ana, ben, "mention", ("post", post), post)
+    assert serving.get("notifications/", ana).json()["items"] == []
+    assert serving.get("notifications/unread-count/", ana).json() == {"unread": 0}
+    world.follow(ana, ben)
+    assert [item["id"] for item in serving.get("notifications/", ana).json()["items"]] == [str(identifier)]
+    assert serving.get("notifications/unread-count/", ana).json() == {"unread": 1}
+
+
 def test_notifications_page_while_more_arrive(serving: Serving, world: World) -> None:
     ana = world.person()
     expected = [str(world.notify(ana, world.person(), "follow", ("user", ana))) for _ in range(8)][::-1]
