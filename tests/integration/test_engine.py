@@ -60,7 +60,7 @@ def assert_caught_up(engine: Engine, workers: Workers, seconds: float = 30) -> N
 
 def assert_swept(engine: Engine) -> None:
     """Everything that hung on erased people and deleted posts is gone, so that the counts are final."""
-    left = "select 1 from counters.erased where done_at is null union all select 1 from counters.gone where done_at is null"
+    left = " union all ".join(f"select 1 from counters.{name} where done_at is null" for name in ("erased", "gone"))
     wait_until(10, lambda: not engine.rows(left))
 
 
