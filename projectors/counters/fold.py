@@ -1,6 +1,6 @@
 """Counts per post, comment and person, and who cares for whom: each derived from the edge or post that an event sets.
 
-Affinity is whole numbers per viewer, author and UTC day (semantics.md): a like weighs 1, a comment 3.
+Affinity is whole numbers per viewer, author and UTC day (docs/semantics.md): a like weighs 1, a comment 3.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Faust's Kafka transport with positions in the store: each fetched batch is one message, chained to the one before.
 
 Faust may drop, repeat, skip or hand over late: every batch says from which offset to which it goes and under which
-epoch, and the store refuses what does not follow. What this module guards against is named by section of
-docs/decisions' page on the Faust runtime; the versions of faust-streaming, mode-streaming and aiokafka are pinned
+epoch, and the store refuses what does not follow. What this module guards against stands in
+docs/decisions/0005-positions-outside-faust.md; the versions of faust-streaming, mode-streaming and aiokafka are pinned
 because it overrides their inner methods.
 """
 

@@ -1,7 +1,7 @@
 """The times and sizes a live worker runs by, in one place; tests shorten some, operators need none.
 
-What each protects from is measured in docs/decisions (the Faust runtime). The session timeout must not exceed the
-request timeout, and the fence's deadline must lie well below it.
+What each protects from is measured in docs/decisions/0005-positions-outside-faust.md. The session timeout must not
+exceed the request timeout, and the fence's deadline must lie well below it.
 """
 
 from collections.abc import Mapping

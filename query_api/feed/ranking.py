@@ -1,6 +1,6 @@
 """The ranked order of a home feed, a pure function of its candidates and of the time at which the paging session began.
 
-The formula is semantics.md's:
+The formula is docs/semantics.md's:
 `(likes + 2.5·comments + 3·shares + 1) / (max(0, age_hours) + 2)^1.8 × affinity × (1 − moderation_score)`.
 """
 

@@ -53,7 +53,7 @@ def imports(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def pure_files() -> list[Path]:
-    """The files that conventions.md calls pure."""
+    """The files that the import rules call pure."""
     return [
         path
         for path in python_files()

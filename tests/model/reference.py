@@ -1,8 +1,8 @@
 """The whole product, said as sets: given the events, in any order, what must be seen.
 
 There is no folding here and no order: every definition is a comprehension over sets of events, and the only comparison
-made is which of two event ids is greater. It answers to semantics.md alone and shares no code with the folds, the SQL
-or the Redis functions, so that an error in one is not repeated in the other. It is built once from its events and
+made is which of two event ids is greater. It answers to docs/semantics.md alone and shares no code with the folds, the
+SQL or the Redis functions, so that an error in one is not repeated in the other. It is built once from its events and
 keeps indexes; feeds and notification lists are made when asked for.
 """
 

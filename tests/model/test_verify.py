@@ -4,7 +4,7 @@ Claim: on a log of random events brought through every fold and store it reports
 feed; of values changed behind the projectors' back it names table, key and column; while a projection is behind it says
 so and compares nothing.
 Oracle: what this test itself changed.
-Cannot catch: a difference that model and folds share (a misreading of semantics.md).
+Cannot catch: a difference that model and folds share (a misreading of docs/semantics.md).
 """
 
 import asyncio

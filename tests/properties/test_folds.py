@@ -5,7 +5,7 @@ come again, a fold's Changes add up to the rows and counts of the reference mode
 the same rows.
 Oracle: tests/model/reference.py, which knows neither folds nor order.
 Cannot catch: what SQL makes of Changes (test_apply.py does), the Redis functions of the feed, and a reading of
-semantics.md that both sides share.
+docs/semantics.md that both sides share.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """The home feed over HTTP: the same from Redis, below its floor, and from PostgreSQL; ranked sessions that hold.
 
-The oracle is the list of posts that the test made, in the order of semantics.md.
+The oracle is the list of posts that the test made, in the order of docs/semantics.md.
 """
 
 from datetime import datetime

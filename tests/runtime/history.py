@@ -74,7 +74,7 @@ class Counts:
 
 
 def recounted(events: Iterable[Event]) -> Counts:
-    """The counts of semantics.md over a set of events: sets and newest edges, nothing incremental."""
+    """The counts of docs/semantics.md over a set of events: sets and newest edges, nothing incremental."""
     everything = list({event.event_id: event for event in events}.values())
     erased = {event.subject_id for event in everything if isinstance(event, UserErased)}
     gone = {event.post_id for event in everything if isinstance(event, PostDeleted)}

@@ -1,4 +1,4 @@
-"""The ranked order against the formula of semantics.md, worked out by hand; no server."""
+"""The ranked order against the formula of docs/semantics.md, worked out by hand; no server."""
 
 import math
 from random import Random
