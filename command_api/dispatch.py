@@ -154,7 +154,7 @@ def _attempt(
             return _transact(commands, times, asked, respond)
         except (errors.DeadlockDetected, errors.SerializationFailure, psycopg.OperationalError) as error:
             # What psycopg raises comes from before the commit; the commit itself is Django's and raises DatabaseError.
-            if attempt == ATTEMPTS_MAX or isinstance(error, errors.LockNotAvailable):
+            if attempt == ATTEMPTS_MAX or isinstance(error, errors.LockNotAvailable | errors.QueryCanceled):
                 log.error("gave up after %d attempts: %s", attempt, error)
                 raise Unavailable("the database cannot take this now") from error
             log.info("attempt %d: %s", attempt, error)
@@ -277,7 +277,11 @@ def _wait_for_others(known: dict[UUID, Entry], waiting: set[UUID], deadline: flo
     while waiting and time.monotonic() < deadline:
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
-        found = outbox.find(psycopg.Cursor(_connection()), waiting)
+        try:
+            found = outbox.find(psycopg.Cursor(_connection()), waiting)
+        except psycopg.OperationalError as error:
+            log.warning("what was committed is left to the relay: %s", error)
+            return waiting
         for event_id in list(waiting):
             entry = found.get(event_id)
             if entry is None or entry.offset is not None:  # withdrawn by an erasure, or acknowledged
@@ -333,6 +337,7 @@ def _load_keys(commands: Sequence[Command]) -> None:
 def _connection() -> psycopg.Connection[Any]:
     """This thread's psycopg connection under Django's, used directly: cursors that bind and prepare on the server."""
     wrapper = connections["default"]
+    wrapper.close_if_health_check_failed()  # once a request, as Django's own cursors do
     wrapper.ensure_connection()
     connection: psycopg.Connection[Any] = wrapper.connection
     return connection

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import psycopg
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from rest_framework import exceptions
 
 from shared.errors import FieldError, NotFound, RookeryError, Unauthenticated, Unavailable
@@ -23,6 +23,8 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> HttpRespon
     if isinstance(error, psycopg.OperationalError):
         log.warning("the read database did not answer: %s", error)
         error = Unavailable("The read database does not answer now")
+    if isinstance(error, Http404):  # DRF's own for a `?format=` that it cannot render
+        error = NotFound("There is no such form of this")
     if isinstance(error, RookeryError):
         return of_error(request, error)
     if isinstance(error, exceptions.APIException):

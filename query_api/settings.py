@@ -27,7 +27,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "BACKEND": "query_api.notifications.hints.HintLayer",
         "CONFIG": {
             # Channels waits for messages in a Redis call that blocks for 5 seconds, just when redis-py 8 by itself
             # gives up on an answer: every idle connection ended. With any timeout it also sends by asyncio.wait_for,

@@ -13,12 +13,14 @@ from confluent_kafka.schema_registry.common.schema_registry_client import Config
 from schemas.catalogue import event_schemas
 from schemas.codec import Codec
 
+# Without a limit of its own the client waits for ever for a registry that hangs.
+ANSWER_SECONDS = 5
 COMPATIBILITY = ConfigCompatibilityLevel.FULL_TRANSITIVE
 
 
 def register(registry_url: str) -> dict[str, int]:
     """Registers the schemas with their compatibility and answers their ids by event name; repeating changes nothing."""
-    client = SchemaRegistryClient({"url": registry_url})
+    client = _client(registry_url)
     ids = {}
     for name, schema in event_schemas().items():
         ids[name] = client.register_schema(schema.subject, _schema(schema.avro))
@@ -31,7 +33,7 @@ def schema_ids(registry_url: str) -> dict[str, int]:
 
     Raises confluent_kafka.schema_registry.error.SchemaRegistryError when one is not registered.
     """
-    client = SchemaRegistryClient({"url": registry_url})
+    client = _client(registry_url)
     return {
         name: _registered_id(client.lookup_schema(schema.subject, _schema(schema.avro)).schema_id)
         for name, schema in event_schemas().items()
@@ -40,13 +42,17 @@ def schema_ids(registry_url: str) -> dict[str, int]:
 
 def open_codec(registry_url: str) -> Codec:
     """A codec that knows the current ids and asks the registry for the schema of an id it has not seen."""
-    client = SchemaRegistryClient({"url": registry_url})
+    client = _client(registry_url)
 
     def writer_schema(schema_id: int) -> tuple[str, dict[str, Any]]:
         avro = json.loads(str(client.get_schema(schema_id).schema_str))
         return f"{avro['namespace']}.{avro['name']}", avro
 
     return Codec(schema_ids(registry_url), writer_schema)
+
+
+def _client(registry_url: str) -> SchemaRegistryClient:
+    return SchemaRegistryClient({"url": registry_url, "timeout": ANSWER_SECONDS, "max.retries": 2})
 
 
 def _schema(avro: dict[str, Any]) -> Schema:

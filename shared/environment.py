@@ -95,7 +95,7 @@ def load(environ: Mapping[str, str]) -> Environment:
 
     Raises ValueError naming the variable where a value cannot be read.
     """
-    var = Path(environ.get("ROOKERY_VAR", str(REPOSITORY / "var"))).absolute()
+    var = Path(environ.get("ROOKERY_VAR") or REPOSITORY / "var").absolute()
     base = _integer(environ, "ROOKERY_PORT_BASE", 7400)
     ports = {
         name: _integer(environ, f"ROOKERY_{name.upper()}_PORT", base + offset) for name, offset in PORT_OFFSETS.items()

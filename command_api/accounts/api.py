@@ -5,6 +5,7 @@ Registering twice with the same name and password is a conflict, or finishes wha
 """
 
 import ipaddress
+from uuid import UUID
 
 from django.http import JsonResponse
 from drf_spectacular.utils import extend_schema
@@ -88,11 +89,14 @@ class SignOut(OpenView):
 
 
 class WebSocketTickets(CommandView):
-    @extend_schema(request=None, responses={201: Ticket})
+    @extend_schema(request=None, responses={201: Ticket, 401: Problem})
     def post(self, request: Request) -> Response:
         """A ticket that opens one WebSocket within 30 seconds."""
         NoBody.of(request)
-        ticket = tickets.issue(self.actor_id(request))
+        actor_id = self.actor_id(request)
+        if not _is_active(actor_id):
+            raise Unauthenticated("this account is not active")
+        ticket = tickets.issue(actor_id)
         return Response({"ticket": ticket, "expires_in": tickets.LIFETIME_SECONDS}, 201)
 
 
@@ -109,9 +113,13 @@ def _check_password(body: dict[str, str]) -> None:
         raise ValidationFailed(errors[0].detail, errors)
 
 
+def _is_active(user_id: UUID) -> bool:
+    return AccountGuard.objects.filter(user_id=user_id, state=ACTIVE).exists()
+
+
 def _complete(person: Person) -> dict[str, str]:
     """Finishes a registration that was cut short; the headers that tell of it."""
-    if AccountGuard.objects.filter(user_id=person.user_id, state=ACTIVE).exists():
+    if _is_active(person.user_id):
         return {}
     try:
         outcome = registration.complete(person)

@@ -66,18 +66,17 @@ class Comments(CommandView):
         """Adds a comment to a post, or in answer to another of its comments."""
         body = shapes.CommentBody.of(request)
         author = writer(self.actor_id(request))
-        content = body["content"]
         command = AddComment(
             actor_id=author.user_id,
             post_id=post_id,
-            content=content,
+            content=body["content"],
             parent_id=body["parent_id"],
-            people=people_named(content),
+            people=people_named(body["content"]),
         )
 
         def respond(event: Event | None) -> tuple[int, Any]:
             assert isinstance(event, CommentAdded)
-            return 201, shapes.comment(event, content, command.people, author)
+            return 201, shapes.comment(event, command, author)
 
         return self.carry_out(request, command, respond)
 

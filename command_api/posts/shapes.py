@@ -1,16 +1,19 @@
 """How a post and a comment look right after they were written, and what bodies about them hold."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
 from rest_framework import serializers
 
 from command_api.accounts.shapes import author
+from command_api.posts.commands import add_comment, publish_post
+from command_api.posts.commands.add_comment import AddComment
 from command_api.posts.commands.publish_post import PublishPost
 from command_api.posts.state import PUBLIC, VISIBILITIES
+from command_api.posts.text import as_read
 from command_api.vault.people import Person
-from command_api.web.bodies import Body, Id, OneOf, Text
+from command_api.web.bodies import Body, Id, Items, OneOf, Text
 from command_api.web.rendering import moment
 from schemas.types import CommentAdded, PostPublished
 
@@ -19,23 +22,23 @@ LANGUAGE_CHARACTERS_MAX = 35
 
 
 class PostBody(Body):
-    """A post to be published. Its rules beyond these types are the command's."""
+    """A post to be published. Its rules are the command's; what costs work before that is bounded here, too."""
 
-    content = Text(allow_blank=True)
+    content = Text(allow_blank=True, max_length=publish_post.CONTENT_CHARACTERS_MAX)
     visibility = OneOf(choices=VISIBILITIES, default=PUBLIC)
     language = serializers.RegexField(
         LANGUAGE, required=False, allow_null=True, default=None, max_length=LANGUAGE_CHARACTERS_MAX
     )
-    media_ids = serializers.ListField(child=Id(), default=list)
+    media_ids = Items(child=Id(), default=list, max_length=publish_post.MEDIA_MAX)
     reply_to = Id(required=False, allow_null=True, default=None)
     quote_of = Id(required=False, allow_null=True, default=None)
-    hashtags = serializers.ListField(child=Text(allow_blank=True), default=list)
+    hashtags = Items(child=Text(allow_blank=True), default=list, max_length=publish_post.HASHTAGS_GIVEN_MAX)
 
 
 class CommentBody(Body):
     """A comment to be added."""
 
-    content = Text(allow_blank=True)
+    content = Text(allow_blank=True, max_length=add_comment.CONTENT_CHARACTERS_MAX)
     parent_id = Id(required=False, allow_null=True, default=None)
 
 
@@ -90,15 +93,16 @@ class PostGone(serializers.Serializer[Any]):
 
 
 def post(event: PostPublished, command: PublishPost, person: Person) -> dict[str, Any]:
-    """A post as its author sees it at once; the text is as sent, which is as it is rendered back."""
+    """A post as its author sees it at once, which is as readers see it later."""
+    names = {user_id: name for name, user_id in command.people}
     return {
         "id": str(event.post_id),
         "author": author(person),
-        "content": command.content,
+        "content": as_read(event.content or "", names),
         "visibility": event.visibility,
         "language": event.language,
         "hashtags": (event.hashtags or "").split(),
-        "mentions": mentions(event.mentioned_ids, command.people),
+        "mentions": mentions(event.mentioned_ids, names),
         "media": [],
         "reply_to": str(event.reply_to_id) if event.reply_to_id else None,
         "quote_of": str(event.quote_of_id) if event.quote_of_id else None,
@@ -109,15 +113,16 @@ def post(event: PostPublished, command: PublishPost, person: Person) -> dict[str
     }
 
 
-def comment(event: CommentAdded, content: str, people: Iterable[tuple[str, UUID]], person: Person) -> dict[str, Any]:
-    """A comment as its author sees it at once."""
+def comment(event: CommentAdded, command: AddComment, person: Person) -> dict[str, Any]:
+    """A comment as its author sees it at once, which is as readers see it later."""
+    names = {user_id: name for name, user_id in command.people}
     return {
         "id": str(event.comment_id),
         "post_id": str(event.post_id),
         "parent_id": str(event.parent_id) if event.parent_id else None,
         "author": author(person),
-        "content": content,
-        "mentions": mentions(event.mentioned_ids, people),
+        "content": as_read(event.content or "", names),
+        "mentions": mentions(event.mentioned_ids, names),
         "created_at": moment(event.occurred_at),
         "edited_at": None,
         "counts": {"likes": 0, "replies": 0},
@@ -125,6 +130,5 @@ def comment(event: CommentAdded, content: str, people: Iterable[tuple[str, UUID]
     }
 
 
-def mentions(mentioned_ids: Iterable[UUID], people: Iterable[tuple[str, UUID]]) -> list[dict[str, str]]:
-    names = {user_id: name for name, user_id in people}
+def mentions(mentioned_ids: Iterable[UUID], names: Mapping[UUID, str]) -> list[dict[str, str]]:
     return [{"id": str(user_id), "username": names[user_id]} for user_id in mentioned_ids]

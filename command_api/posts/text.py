@@ -73,6 +73,11 @@ def with_mentions(text: str, people: Mapping[str, UUID]) -> tuple[str, tuple[UUI
     return MENTION.sub(stored, text), tuple(mentioned)
 
 
+def as_read(stored: str, people: Mapping[UUID, str]) -> str:
+    """A stored text as readers see it: mentions by username, whatever capitals its author wrote it in."""
+    return STORED_MENTION.sub(lambda match: f"@{people[UUID(match[0][2:-1])]}", stored)
+
+
 def holds_stored_mention(text: str) -> bool:
     return STORED_MENTION.search(text) is not None
 

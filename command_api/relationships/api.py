@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from command_api.accounts.shapes import Problem
+from command_api.accounts.shapes import USERNAME, Problem
 from command_api.relationships.commands.follow_user import FollowUser
 from command_api.relationships.commands.unfollow_user import UnfollowUser
 from command_api.vault import people
@@ -51,7 +51,8 @@ def id_of(person: str) -> UUID:
     try:
         return UUID(person)
     except ValueError:
-        found = people.by_username(person)
+        # What nobody can be called is not asked for: a database does not take every character.
+        found = people.by_username(person) if USERNAME.fullmatch(person.lower()) else None
     if found is None:
         raise NotFound("there is no such person")
     return found.user_id

@@ -9,6 +9,9 @@ from rest_framework.request import Request
 from command_api.web.problems import escaped, field_errors
 from shared.errors import FieldError, ValidationFailed
 
+# So that an answer is never much larger than what it answers.
+ERRORS_MAX = 50
+
 
 class Text(serializers.CharField):
     """A string, kept as it was sent."""
@@ -42,19 +45,28 @@ class OneOf(serializers.ChoiceField):
         return super().to_internal_value(data)
 
 
+class Items(serializers.ListField):
+    """A list, measured before its items are looked at: a body has room for half a million of them."""
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
+        return list(super().to_internal_value(data))
+
+
 class Body(serializers.Serializer[Any]):
     """The fields of a request's body, and no others."""
 
     @classmethod
     def of(cls, request: Request) -> dict[str, Any]:
-        """The checked values. Raises ValidationFailed, pointing at each field that is wrong."""
+        """The checked values. Raises ValidationFailed, pointing at the fields that are wrong."""
         body = cls(data=request.data)
         errors = [] if body.is_valid() else field_errors(body.errors)
         if isinstance(request.data, dict):
             unknown = [name for name in request.data if name not in body.fields]
             errors += [FieldError(f"/{escaped(name)}", "unknown field") for name in unknown]
         if errors:
-            raise ValidationFailed(errors[0].detail, errors)
+            raise ValidationFailed(errors[0].detail, errors[:ERRORS_MAX])
         return dict(body.validated_data)
 
 

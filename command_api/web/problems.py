@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,7 +26,14 @@ from shared.errors import (
 )
 
 log = logging.getLogger(__name__)
-AWAY = (django.db.OperationalError, django.db.InterfaceError, psycopg.OperationalError, redis.ConnectionError)
+AWAY = (
+    django.db.OperationalError,
+    django.db.InterfaceError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    redis.ConnectionError,
+    redis.TimeoutError,  # no ConnectionError in redis-py
+)
 TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
 # What the framework refuses, beside what shared.errors names.
 FRAMEWORK_KINDS = {
@@ -67,7 +75,9 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return problem(RookeryError(), request)
+    """Django's hook for what a plain view raised; it is called while that is being handled."""
+    error = sys.exception()
+    return problem(error if isinstance(error, Exception) else RookeryError(), request)
 
 
 def field_errors(detail: Any, pointer: str = "") -> list[FieldError]:

@@ -26,8 +26,10 @@ make_tool_environment() {
         fail "$1 cannot make virtual environments; on Debian: sudo apt-get update && sudo apt-get install --yes python3-venv"
     fi
     echo "setup: installing python3-venv from Debian's packages" >&2
-    DEBIAN_FRONTEND=noninteractive apt-get -q update >/dev/null
-    DEBIAN_FRONTEND=noninteractive apt-get -q install --yes --no-install-recommends python3-venv </dev/null >/dev/null
+    export DEBIAN_FRONTEND=noninteractive
+    said=$(apt-get -q update 2>&1) || fail "apt-get update failed: $said"
+    said=$(apt-get -q install --yes --no-install-recommends python3-venv </dev/null 2>&1) ||
+        fail "installing python3-venv failed: $said"
     "$1" -m venv .tools/uv
 }
 

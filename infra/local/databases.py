@@ -1,22 +1,29 @@
 """Gives each process a role that can do no more than its work, and the three databases to do it in.
 
-Every statement can be repeated. Roles take the passwords of the secrets on every start, so changing one means writing
-its file and running `rookery up`.
+Every statement can be repeated. On a server of our own, roles take the passwords of the secrets on every start, so
+changing one means writing its file and running `rookery up`. On a server that was given, databases of another
+installation are left as they are.
 """
 
+from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
 
+from infra.local.failures import StepError
 from shared.environment import Environment
 
-# Role: the environment's secret, for addresses that the environment does not give whole.
+CONNECT_SECONDS_MAX = 5
+# The owner of each database.
 OWNERS = {"command": "rookery_command", "vault": "rookery_vault", "read": "rookery_projector"}
 
 
 def create(environment: Environment) -> None:
-    """Roles, databases and grants, on the server of the admin address."""
+    """Roles, databases and grants, on the server of the admin address.
+
+    Raises StepError where they are another installation's there.
+    """
     urls = {
         "rookery_command": environment.command_database_url,
         "rookery_vault": environment.vault_database_url,
@@ -25,6 +32,8 @@ def create(environment: Environment) -> None:
         "rookery_keys": environment.keys_database_url,
     }
     with psycopg.connect(environment.admin_database_url, autocommit=True) as admin:
+        if not environment.own_postgres:
+            _require_ours(admin, urls)
         for role, url in urls.items():
             _role(admin, role, unquote(urlsplit(url).password or ""))
         for database, owner in OWNERS.items():
@@ -39,6 +48,21 @@ def create(environment: Environment) -> None:
                 f"ALTER DEFAULT PRIVILEGES FOR ROLE rookery_projector GRANT {right} ON {kind} TO rookery_query"
             )
         read.execute("GRANT USAGE ON SCHEMA public TO rookery_query")
+
+
+def _require_ours(admin: psycopg.Connection, urls: Mapping[str, str]) -> None:
+    """New passwords would lock the other installation out, and its people's data is sealed under its own key."""
+    for database, owner in OWNERS.items():
+        if not admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone():
+            continue
+        try:
+            psycopg.connect(urls[owner], connect_timeout=CONNECT_SECONDS_MAX).close()
+        except psycopg.OperationalError as error:
+            raise StepError(
+                f"the server of DATABASE_URL has a database {database!r} already, and role {owner} cannot enter it"
+                f" with this installation's password: {str(error).strip().splitlines()[-1]}\n"
+                "It may be another installation's: use another server, or copy that one's secrets here"
+            ) from None
 
 
 def _role(admin: psycopg.Connection, role: str, password: str) -> None:

@@ -21,6 +21,7 @@ class NotReadyError(LocalError):
     """A server or process does not answer; the message ends with its log's last lines."""
 
     def __init__(self, name: str, reason: str, log: Path) -> None:
+        self.reason = reason
         super().__init__(f"{name} {reason}. Its log is {log}:\n{_tail(log)}")
 
 

@@ -43,6 +43,10 @@ class Installation:
         return self.run_directory / "supervisor.sock"
 
     @property
+    def supervisor_pid_file(self) -> Path:
+        return self.run_directory / "supervisord.pid"
+
+    @property
     def digest(self) -> str:
         return path_digest(self.var)
 

@@ -20,6 +20,7 @@ from infra.gateway import render as gateway
 from infra.local import (
     databases,
     kafka_server,
+    orphans,
     packages,
     postgres,
     programs,
@@ -37,7 +38,20 @@ from schemas import registration
 from shared.environment import REPOSITORY
 
 SERVER_SECONDS_MAX = 90
-PROGRAM_SECONDS_MAX = 60
+PROGRAM_SECONDS_MAX = 120
+
+GIVEN_BY = {
+    "postgres": "DATABASE_URL",
+    "redis": "REDIS_URL",
+    "kafka": "KAFKA_BOOTSTRAP_SERVERS",
+    "registry": "SCHEMA_REGISTRY_URL",
+}
+
+# Everything that servers, processes and the demo write in `var`.
+MADE = (
+    *("demo.json", "faust", "kafka", "log", "nginx", "postgres", "redis", "registry", "run", "secrets"),
+    "supervisord.conf",
+)
 
 Say = Callable[[str], None]
 T = TypeVar("T")
@@ -67,6 +81,7 @@ def up(installation: Installation, say: Say, parts: Parts = EVERYTHING) -> None:
         _prepare_servers(installation, say)
         supervisor = Supervisor(installation)
         if not supervisor.running():
+            _stop_orphans(installation, say)
             _require_free_ports(installation)
         supervisor.start(_everything(installation))
         if parts.servers:
@@ -78,7 +93,7 @@ def up(installation: Installation, say: Say, parts: Parts = EVERYTHING) -> None:
 def down(installation: Installation, say: Say, erase: bool = False) -> None:
     """Stops programs, gateway, registry, kafka, redis and postgres in this order, and then supervisord.
 
-    With `erase` the data goes too: every file in `var`, secrets included.
+    With `erase` the data goes too: everything that an installation makes in `var`, secrets included.
     """
     with exclusive(installation):
         supervisor = Supervisor(installation)
@@ -91,11 +106,13 @@ def down(installation: Installation, say: Say, erase: bool = False) -> None:
                 supervisor.halt([name])
             supervisor.shut_down()
             say("stopped")
-        else:
+        elif not _stop_orphans(installation, say):
             say("nothing is running")
         if erase:
             _erase(installation)
             say(f"erased {installation.var}")
+            if given := [name for name in GIVEN_BY if not getattr(installation.environment, f"own_{name}")]:
+                say(f"what is on servers of your own stays there: {', '.join(given)}")
 
 
 def _everything(installation: Installation) -> list[Program]:
@@ -193,7 +210,7 @@ def _await_server(installation: Installation, supervisor: Supervisor, name: str,
     except NotReadyError as error:
         if ours:
             raise
-        raise LocalError(f"the {name} server given by its address does not answer: {error}") from None
+        raise LocalError(f"the server that {GIVEN_BY[name]} names {error.reason}") from None
     say(f"{answer.text} ({time.monotonic() - started:.1f} s)")
 
 
@@ -242,6 +259,12 @@ def _together(steps: Sequence[Callable[[], object]]) -> None:
             future.result()
 
 
+def _stop_orphans(installation: Installation, say: Say) -> int:
+    if stopped := orphans.stop(installation):
+        say(f"stopped {stopped} processes that a killed supervisord had left running")
+    return stopped
+
+
 def ports_in_use(installation: Installation) -> dict[str, int]:
     """The ports of this installation that something listens on already, by name."""
     ports = installation.environment.ports
@@ -254,7 +277,7 @@ def _require_free_ports(installation: Installation) -> None:
         listed = ", ".join(f"{port} ({name})" for name, port in used.items())
         raise LocalError(
             f"something else listens on {listed}: stop it, or choose other ports by ROOKERY_PORT_BASE"
-            " (14 ports from there on are used)"
+            " (it and the 14 ports above it are used)"
         )
 
 
@@ -262,8 +285,9 @@ def _erase(installation: Installation) -> None:
     outside = postgres.outside_directory(installation).parent
     if outside.exists():
         shutil.rmtree(outside)
-    for entry in installation.var.iterdir():
+    # By name: `var` may be a folder that holds other things too, such as the tests' installation.
+    for entry in (installation.var / name for name in MADE):
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:
-            entry.unlink()
+            entry.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ bind 127.0.0.1
 port {installation.environment.ports["redis"]}
 protected-mode yes
 daemonize no
-dir {installation.var / "redis"}
+dir {_quoted(str(installation.var / "redis"))}
 save ""
 appendonly no
 maxmemory-policy noeviction
@@ -28,3 +28,9 @@ def prepare(installation: Installation) -> None:
     directory = installation.var / "redis"
     directory.mkdir(exist_ok=True)
     (directory / "redis.conf").write_text(render(installation))
+
+
+def _quoted(text: str) -> str:
+    """As redis.conf wants what may hold spaces or quotes."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -42,7 +42,7 @@ def render(installation: Installation, programs: Sequence[Program]) -> str:
                 f"logfile={_escaped(str(installation.log_of('supervisord')))}",
                 "logfile_maxbytes=10MB",
                 "logfile_backups=1",
-                f"pidfile={_escaped(str(installation.run_directory / 'supervisord.pid'))}",
+                f"pidfile={_escaped(str(installation.supervisor_pid_file))}",
                 f"childlogdir={_escaped(str(installation.logs))}",
                 f"directory={_escaped(str(REPOSITORY))}",
                 f"minfds={files}",

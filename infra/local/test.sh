@@ -5,6 +5,9 @@ set -eu
 cd "$(dirname "$0")/../.."
 export ROOKERY_VAR="${ROOKERY_TEST_VAR:-$PWD/var/test}" ROOKERY_PORT_BASE="${ROOKERY_TEST_PORT_BASE:-7500}"
 rookery=.venv/bin/rookery
+# Whatever servers of the user's own are given: these tests erase and break what they use.
+unset KAFKA_BOOTSTRAP_SERVERS SCHEMA_REGISTRY_URL REDIS_URL DATABASE_URL COMMAND_DATABASE_URL VAULT_DATABASE_URL \
+    READ_DATABASE_URL QUERY_DATABASE_URL KEYS_DATABASE_URL
 
 make --no-print-directory check
 

@@ -59,7 +59,7 @@ NOTIFICATION = Table(
     },
     erased_with=("recipient_id", "actor_id"),
     gone_with=("post_id",),
-    counted="active",  # no count is kept of it; effects.sql asks what it was before
+    counted="active",  # no count is kept of it; told_by_changes.sql asks what it was before
 )
 
 # `mark_event` is not the event that set the mark but the one up to which all is read: the furthest mark wins.
@@ -168,11 +168,16 @@ def _read(changes: Changes, event: NotificationsRead) -> None:
         changes.set(READ_MARK, (event.subject_id,), "mark", event.up_to)
 
 
+def _sql(*names: str) -> str:
+    return "".join(Path(__file__).with_name(name).read_text() for name in names)
+
+
 PROJECTION = PostgresProjection(
     name="notifications",
     topics=("engagement", "posts", "graph", "notifications", "accounts"),
     tables=(NOTIFICATION, READ_MARK),
     fold=fold,
     tables_sql=Path(__file__).with_name("tables.sql"),
-    effects=Path(__file__).with_name("effects.sql").read_text(),
+    effects=_sql("told_by_changes.sql", "frames.sql"),
+    sweep_effects=_sql("told_by_sweeps.sql", "frames.sql"),
 )

@@ -37,7 +37,8 @@ row for each row inserted or changed by this statement, with the columns
     was_<group>_event               the event that had set it before, null for a new row or group
     counted, was_counted            on tables that declare `counted`: whether the row counts now, and did before
 
-projectors/notifications/effects.sql is one: a frame per changed notification, numbered under its recipient's row lock.
+projectors/notifications/told_by_changes.sql with frames.sql is one: a frame per changed notification, numbered under
+its recipient's row lock.
 """
 
 import re

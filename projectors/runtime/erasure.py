@@ -7,12 +7,17 @@ partition's position has passed them nothing of the kind can come any more, and 
 is one statement that deletes rows in the order of their keys, takes them out of the counts and notes their number in
 the entry, so that a sweep can be broken off anywhere and begun again.
 
+Effects (PostgresProjection.sweep_effects) are CTEs as in runtime/apply.py, part of the statements that sweep the tables
+they name as `swept_<table>`: the deleted rows, each with `swept_for`, the person or post that it went with. `noted` has
+these as `subject`, with the `event_id` of the entry. Only the live schema's sweeper runs them.
+
 One worker per schema sweeps, the one that holds an advisory lock of its session; two at once would be wasteful, not
 wrong.
 """
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -149,6 +154,7 @@ class Sweeper:
         counts = count_ctes(self.projection, schema, [table], "swept_", True) if isinstance(table, Table) else {}
         counting = "".join(f",\n{cte}" for cte in counts.values())
         id_column, _ = self._sets[name]
+        effects, done = self._effects_on(table)
         ordered = ", ".join(f"t.{part}" for part in table.key)
         return f"""
 with doomed as materialized (
@@ -157,14 +163,24 @@ locked as materialized (
   select {ordered} from {schema}.{table.name} as t join doomed using ({key})
    where t.{column} = any($1::uuid[]) order by {ordered} for update of t),
 swept_{table.name} as (
-  delete from {schema}.{table.name} as t using locked as l where {same} returning t.*){counting},
+  delete from {schema}.{table.name} as t using locked as l where {same}
+  returning t.*, t.{column} as swept_for){counting},
 noted as (
   update {schema}.{name} as e
      set rows_deleted = e.rows_deleted || jsonb_build_object(
            '{table.name}', coalesce((e.rows_deleted ->> '{table.name}')::bigint, 0) + s.n)
     from (select {column} as subject, count(*) as n from swept_{table.name} group by {column}) as s
-   where e.{id_column} = s.subject)
-select count(*) from doomed"""
+   where e.{id_column} = s.subject
+  returning e.{id_column} as subject, e.event_id){effects}
+select count(*){done} from doomed"""
+
+    def _effects_on(self, table: Swept) -> tuple[str, str]:
+        """The effects' CTEs and what reads them, both empty where this sweep has none."""
+        template = self.projection.sweep_effects
+        if self.schema != self.projection.name or not re.search(rf"\bswept_{table.name}\b", template):
+            return "", ""
+        ctes = template.strip().replace("{schema}", self.schema)
+        return f",\n{ctes}", ", (select count(done::text) from effect as done)"
 
     def _swept_with(self, attribute: str) -> list[tuple[Swept, str]]:
         tables: Sequence[Swept] = (*self.projection.tables, *self.projection.count_tables)

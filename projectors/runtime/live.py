@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from uuid import UUID
 
 import faust
 import mode
@@ -23,6 +22,7 @@ import structlog
 
 from projectors.runtime import logs
 from projectors.runtime.erasure import Sweeper
+from projectors.runtime.last_records import LastRecords, event_of
 from projectors.runtime.live_transport import Consumer, Fetched, PositionError, Transport
 from projectors.runtime.log_ends import LogEnds
 from projectors.runtime.projection import PostgresProjection, Projection
@@ -33,7 +33,6 @@ from projectors.runtime.watchdog import Watchdog
 from shared.environment import Environment, environment
 
 REPORT_SECONDS = 10.0
-KEY_BYTES = 32
 log = structlog.get_logger()
 
 
@@ -84,7 +83,7 @@ class LiveWorker:
         self.app = make_app(projector.projection, environment, settings)
         transport = Transport(self.app.conf.broker_consumer, self.app)
         transport.store, transport.settings = projector.store, settings
-        transport.topic_prefix = environment.topic_prefix
+        transport.topic_prefix, transport.last_records = environment.topic_prefix, LastRecords(environment)
         self.app.transport = transport
         names = [environment.topic(topic) for topic in projector.projection.topics]
         # Without acks: Faust would keep an interval tree of every gap, and nothing reads it.
@@ -116,7 +115,9 @@ class LiveWorker:
 
     async def apply(self, fetched: Fetched, changes: Any) -> None:
         """Raises PositionError when the store refuses a batch that this worker still believes to own."""
-        step = Advance(fetched.partition, fetched.previous, fetched.next, fetched.epoch, last_event(fetched.records))
+        step = Advance(
+            fetched.partition, fetched.previous, fetched.next, fetched.epoch, event_of(fetched.records[-1].key)
+        )
         outcome = await self._projector.store.apply(step, changes)
         if outcome is Outcome.REFUSED:
             log.warning("refused", partition=fetched.partition, previous=fetched.previous, epoch=fetched.epoch)
@@ -193,12 +194,6 @@ class LiveWorker:
 
     def watch(self) -> None:
         Watchdog(self, self._ends, self._settings).start()
-
-
-def last_event(records: Any) -> UUID | None:
-    """The id of the last record's event, from its key, which a deleted record has too."""
-    key = records[-1].key
-    return UUID(bytes=key[16:]) if key is not None and len(key) == KEY_BYTES else None
 
 
 def run(projection: Projection, environment: Environment, settings: WorkerSettings) -> None:

@@ -19,6 +19,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.utils.futures import notify
 
+from projectors.runtime.last_records import LastRecords
 from projectors.runtime.settings import WorkerSettings
 from projectors.runtime.stores.port import Fence, Partition, Store
 
@@ -136,11 +137,13 @@ class Consumer(driver.Consumer):
     store: Store
     settings: WorkerSettings
     topic_prefix: str
+    last_records: LastRecords
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         transport: Transport = self.transport
         self.store, self.settings, self.topic_prefix = transport.store, transport.settings, transport.topic_prefix
+        self.last_records = transport.last_records
         self.epochs: dict[TP, int] = {}  # the epoch this worker believes to hold
         self.applied: dict[TP, int] = {}  # the next offset, as applied
         self._committed: dict[TP, int] = {}
@@ -163,6 +166,12 @@ class Consumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Called by Faust after each assignment. Raises when the fence takes too long: later Faust would hang
         silently."""
+        # Without partitions under a fence there is no lag to be seen, so the watchdog must see the fence itself.
+        self.rebalancing_since = self.rebalancing_since or time.monotonic()
+        async with asyncio.timeout(self.settings.fence_seconds):
+            await self._fence()
+
+    async def _fence(self) -> None:
         self._fence_again = False
         self.fence_number += 1
         number = self.fence_number
@@ -180,9 +189,12 @@ class Consumer(driver.Consumer):
             found = await self._thread.call_thread(self._thread.beginnings, wanted)
             return {self.partition_of(tp): offset for tp, offset in found.items()}
 
-        fencing = self.store.fence(sorted(by_partition), beginning)
-        fences = await asyncio.wait_for(fencing, self.settings.fence_seconds)
+        fences = await self.store.fence(sorted(by_partition), beginning)
+        for difference in await asyncio.to_thread(self.last_records.differences, fences):
+            raise PositionError(difference)
         by_tp = {by_partition[partition]: fence for partition, fence in fences.items()}
+        if number != self.fence_number:
+            return  # a later fence is under way, and only the newest epoch counts
         if not await self._thread.call_thread(self._thread.apply_fence, assignment, by_tp, number):
             log.info("fence_outdated", number=number)
             self._fence_again = True
@@ -202,6 +214,7 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self.epochs.clear()
+        self.applied.clear()  # or the watchdog would see partitions stand still that others have now
         self.rebalancing_since = self.rebalancing_since or time.monotonic()
         log.info("revoked", partitions=len(revoked))
         await super().on_partitions_revoked(revoked)
@@ -271,3 +284,4 @@ class Transport(driver.Transport):
     store: Store
     settings: WorkerSettings
     topic_prefix: str
+    last_records: LastRecords

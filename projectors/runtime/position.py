@@ -28,7 +28,7 @@ create table if not exists {schema}.position (
   next_offset bigint not null,
   epoch bigint not null,
   owner text not null,
-  last_event uuid,
+  last_event uuid, -- of the record before next_offset; whoever moves next_offset by hand sets it to null
   leader_epoch integer,
   advanced_at timestamptz not null default clock_timestamp(),
   primary key (topic, partition)
@@ -73,7 +73,7 @@ async def fence(
               from unnest($2::text[], $3::int[], $4::bigint[]) as s (topic, number, first)
              order by topic, number
             on conflict (topic, partition) do update set epoch = p.epoch + 1, owner = excluded.owner
-            returning topic, partition, next_offset, epoch""",
+            returning topic, partition, next_offset, epoch, last_event""",
             (
                 owner,
                 [partition.topic for partition in partitions],
@@ -82,7 +82,7 @@ async def fence(
             ),
         )
         rows = await cursor.fetchall()
-    return {Partition(topic, number): Fence(offset, epoch) for topic, number, offset, epoch in rows}
+    return {Partition(topic, number): Fence(*fenced) for topic, number, *fenced in rows}
 
 
 async def positions(connection: AsyncConnection[Any], schema: str) -> dict[Partition, Fence]:

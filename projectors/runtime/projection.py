@@ -14,7 +14,7 @@ class PostgresProjection:
     """One schema of the `read` database, named like the projection.
 
     `count_tables` declares every table that a Count of `tables` goes into. `effects` is an optional SQL template run
-    with every apply, see runtime/apply.py.
+    with every apply, see runtime/apply.py; `sweep_effects` is its like for the sweeper, see runtime/erasure.py.
     """
 
     name: str
@@ -24,6 +24,7 @@ class PostgresProjection:
     tables_sql: Path
     reads_text: bool = False  # whether sealed fields are opened for the fold
     effects: str = ""
+    sweep_effects: str = ""
     count_tables: tuple[CountTable, ...] = ()
 
 

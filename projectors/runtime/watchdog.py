@@ -60,15 +60,15 @@ class Watchdog(threading.Thread):
         self._measured_at = time.monotonic()
 
     def run(self) -> None:
-        looked = time.monotonic()
         while True:
+            # Of the sleep alone: a broker that is slow to tell the log's ends must not look like a frozen process.
+            asleep = time.monotonic()
             time.sleep(LOOK_SECONDS)
             now = time.monotonic()
-            if now - looked > 3 * LOOK_SECONDS:
+            if now - asleep > 3 * LOOK_SECONDS:
                 # The whole process was frozen: the loop gets its time to answer, and the store refuses what is stale.
                 self._answered_at = now
                 self._seen.clear()
-            looked = now
             self._watched.tick(self._answer)
             reason = self._reason(now)
             if reason:

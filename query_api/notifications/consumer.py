@@ -111,8 +111,7 @@ class NotificationConsumer(AsyncWebsocketConsumer):
             await self.close(FORBIDDEN)
             return
         self._group = f"user.{recipient_id.hex}"
-        await self.channel_layer.group_add(self._group, self.channel_name)
-        await self._show_presence()
+        await self._be_found()
         # Read anew: what was written since the group was joined is announced by hints.
         state = await state_of(self._resources.pool, recipient_id)
         unread = await unread_count_of(self._resources.pool, recipient_id)
@@ -197,12 +196,19 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         if state.erased:
             await self.close(FORBIDDEN)
             return False
-        await self._show_presence()
+        try:
+            await self._be_found()
+        except (RedisError, OSError) as trouble:
+            log.warning("hints may not find a connection: %s", trouble)
         await self._say({"type": "heartbeat", "seq": self._last})
         return True
 
-    async def _show_presence(self) -> None:
-        """The sender hints only those who are shown here; an entry outlives a lost heartbeat or two, and no more."""
+    async def _be_found(self) -> None:
+        """Joins the group, and shows presence: the sender hints only those who are shown, for a lost heartbeat or two.
+
+        Said again with every heartbeat, since Redis may have lost both, and Channels ends a membership after a day.
+        """
+        await self.channel_layer.group_add(self._group, self.channel_name)
         expires_at = time.time() + PRESENCE_SECONDS
         await self._resources.redis.zadd(PRESENCE_KEY, {self._recipient_id.hex: expires_at}, gt=True)
 

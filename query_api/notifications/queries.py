@@ -13,11 +13,12 @@ from query_api import database
 
 # Which notifications are there; `n` is the notification, `actor` whoever caused it. None tells of a post that its
 # recipient may not see: posts/rules.py says who may, here it is SQL because the unread count reads no rows.
-PRESENT_SQL: LiteralString = """
-       n.active and n.cause_event is not null
-   and not exists (select from notifications.erased e where e.user_id = n.actor_id)
-   and not exists (select from profiles.erased e where e.user_id = n.actor_id)
-   and not exists (select from notifications.gone g where g.post_id = n.post_id)
+ACTOR_PRESENT_SQL: LiteralString = """
+       not exists (select from notifications.erased e where e.user_id = n.actor_id)
+   and not exists (select from profiles.erased e where e.user_id = n.actor_id)"""
+
+POST_PRESENT_SQL: LiteralString = """
+       not exists (select from notifications.gone g where g.post_id = n.post_id)
    and not exists (select from posts.gone g where g.post_id = n.post_id)
    and not exists (
         select from posts.post p
@@ -31,18 +32,26 @@ PRESENT_SQL: LiteralString = """
                                         where f.follower_id = n.recipient_id and f.followee_id = p.author_id
                                           and f.active))))"""
 
+PRESENT_SQL: LiteralString = (
+    "n.active and n.cause_event is not null and " + ACTOR_PRESENT_SQL + " and " + POST_PRESENT_SQL
+)
+
 # What another projection has not brought yet: the actor's name, the post it is about and that post's author.
-RESOLVED_SQL: LiteralString = """
-       exists (select from profiles.person a where a.user_id = n.actor_id and a.created_event is not null)
-   and (n.post_id is null
+ACTOR_RESOLVED_SQL: LiteralString = """
+       exists (select from profiles.person a where a.user_id = n.actor_id and a.created_event is not null)"""
+
+POST_RESOLVED_SQL: LiteralString = """
+       (n.post_id is null
         or exists (select from posts.post p
                      join profiles.person w on w.user_id = p.author_id and w.created_event is not null
                     where p.post_id = n.post_id and p.created_event is not null))"""
 
+RESOLVED_SQL: LiteralString = ACTOR_RESOLVED_SQL + " and " + POST_RESOLVED_SQL
+
 UNREAD_SQL: LiteralString = """
        n.cause_event > coalesce(n.read_event, %(nil)s)
    and n.cause_event > coalesce(
-        (select m.mark_event from notifications.read_mark m where m.recipient_id = n.recipient_id), %(nil)s)"""
+        (select m.mark_event from notifications.read_mark m where m.recipient_id = %(recipient)s), %(nil)s)"""
 
 COLUMNS_SQL: LiteralString = (
     """
@@ -88,13 +97,29 @@ announced as (
     + RESOLVED_SQL
 )
 
+# Thousands unread are about far fewer posts and by fewer people, so each of those is asked about once.
 UNREAD_COUNT_SQL: LiteralString = (
-    "select count(*) as unread from notifications.notification n where n.recipient_id = %(recipient)s and "
-    + PRESENT_SQL
-    + " and "
+    """
+with unread as materialized (
+    select n.recipient_id, n.actor_id, n.post_id from notifications.notification n
+     where n.recipient_id = %(recipient)s and n.active and """
     + UNREAD_SQL
+    + """),
+actors as materialized (
+    select n.actor_id from (select distinct actor_id from unread) n where """
+    + ACTOR_PRESENT_SQL
     + " and "
-    + RESOLVED_SQL
+    + ACTOR_RESOLVED_SQL
+    + """),
+posts as materialized (
+    select n.post_id from (select distinct recipient_id, post_id from unread where post_id is not null) n where """
+    + POST_PRESENT_SQL
+    + " and "
+    + POST_RESOLVED_SQL
+    + """)
+select count(*) as unread from unread
+ where actor_id in (select actor_id from actors)
+   and (post_id is null or post_id in (select post_id from posts))"""
 )
 
 LAST_ID = UUID(int=(1 << 128) - 1)

@@ -8,6 +8,7 @@ import redis.asyncio
 
 from query_api.database import new_async_pool
 from query_api.notifications.frames import Pool
+from query_api.notifications.hints import waiting_pool
 from shared.environment import environment
 
 
@@ -44,7 +45,7 @@ async def close_resources() -> None:
 async def _open() -> Resources:
     pool = new_async_pool()
     await pool.open()
-    client = redis.asyncio.Redis.from_url(
+    connections = waiting_pool(
         environment().redis_url, decode_responses=True, socket_connect_timeout=0.5, socket_timeout=2.0
     )
-    return Resources(pool, client)
+    return Resources(pool, redis.asyncio.Redis.from_pool(connections))

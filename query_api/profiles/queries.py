@@ -46,6 +46,8 @@ class ProfileRow:
 def profile(name_or_id: str, viewer_id: UUID | None) -> ProfileRow | None:
     """By id, or by username in any case; None when there is nobody, or nobody any more."""
     user_id = _as_id(name_or_id)
+    if "\0" in name_or_id:  # PostgreSQL refuses text with it, and no name has one
+        return None
     if user_id is not None:
         row = database.row(BY_ID_SQL, {"user": user_id, "viewer": viewer_id})
     else:

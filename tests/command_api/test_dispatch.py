@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from django.db import connections
 
+from command_api import dispatch as dispatcher
 from command_api.dispatch import LONG_PAST, Outcome, dispatch, dispatch_batch
 from command_api.event_log.idempotency import IdempotencyKey, claim, fingerprint
 from command_api.posts.commands.add_comment import AddComment
@@ -26,7 +27,7 @@ from command_api.relationships.commands.unfollow_user import UnfollowUser
 from command_api.routing import Command
 from schemas.types import CommentAdded, PostDeleted, PostLiked
 from shared import clock, ids
-from shared.errors import Conflict, KeyReused, NotFound, Rejected
+from shared.errors import Conflict, KeyReused, NotFound, Rejected, Unavailable
 from tests.command_api.people import copies_in_log, log_of, outbox_row, people
 
 Guards = psycopg.Connection[Any]
@@ -223,3 +224,47 @@ def test_batches_larger_than_a_transaction_and_several_at_once() -> None:
     outcomes = [outcome for result in results for outcome in result]
     assert all(outcome.position and outcome.rejection is None for outcome in outcomes)
     assert sum(outcome.changed for outcome in outcomes) == len(pairs)
+
+
+def test_a_connection_that_died_between_two_requests_is_not_met(guards: Guards) -> None:
+    ana, ben = people(2)
+    _kill_connection(guards)
+    connections["default"].close_if_unusable_or_obsolete()  # as Django does when a request begins
+    dispatcher._backlog_checked = (0.0, False)
+    assert dispatch(FollowUser(ana, ben)).changed
+
+
+def test_a_database_that_dies_after_the_commit_makes_no_failure(
+    guards: Guards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit is done, its predecessor is not acknowledged, and asking for it fails: the answer is `pending`."""
+    ana, ben = people(2)
+    first = dispatch(FollowUser(ana, ben)).event_id
+    guards.execute("update outbox set acked_offset = null, acked_at = null where event_id = %s", (first,))
+    publish = dispatcher._publish
+
+    def publish_later(*arguments: Any, **named: Any) -> None:
+        _kill_connection(guards)
+        publish(*arguments, **named)
+
+    monkeypatch.setattr(dispatcher, "_publish", publish_later)
+    outcome = dispatch(UnfollowUser(ana, ben))
+    connections["default"].close()
+    assert outcome.changed and outcome.position is None
+    assert outbox_row(guards, outcome.event_id)[3] is None
+
+
+def test_a_statement_that_takes_too_long_is_not_tried_again(guards: Guards, caplog: pytest.LogCaptureFixture) -> None:
+    ana, ben = people(2)
+    with guards.transaction(), connections["default"].cursor() as cursor:
+        guards.execute("select from account where user_id = %s for update", (ana,))
+        cursor.execute("set statement_timeout = 100")
+        with pytest.raises(Unavailable):
+            dispatch(FollowUser(ana, ben))
+    connections["default"].close()
+    assert "gave up after 1 attempts" in caplog.text
+
+
+def _kill_connection(guards: Guards) -> None:
+    connection = connections["default"].connection
+    guards.execute("select pg_terminate_backend(%s, 5000)", (connection.info.backend_pid,))

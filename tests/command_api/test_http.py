@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import jwt
+import psycopg
 import pytest
 import redis
 from django.db import connections
@@ -218,6 +219,15 @@ def test_a_ticket_stands_for_a_person_for_half_a_minute(ana: Api, command_side: 
         assert client.getdel(key) == UUID(ana.user["id"]).hex.encode()
 
 
+def test_nobody_and_the_erased_get_no_ticket(ana: Api) -> None:
+    from command_api.accounts.erasure import erase
+
+    gone = register()
+    erase(UUID(gone.user["id"]))
+    for api in (gone, Api(_token(ana, sub=str(uuid4())))):
+        problem(api.post("ws-tickets/"), 401, "unauthenticated")
+
+
 # Writing
 
 
@@ -244,6 +254,14 @@ def test_a_comment_and_an_answer_to_it(ana: Api, ben: Api) -> None:
     assert set(answer.json()) == {
         *("id", "post_id", "parent_id", "author", "content", "mentions", "created_at", "edited_at", "counts", "viewer")
     }
+
+
+def test_texts_are_answered_as_they_will_be_read(ana: Api, ben: Api) -> None:
+    name = ben.user["username"]
+    sent, read = {"content": f"@{name.upper()}, @NOBODY_IS_THIS"}, f"@{name}, @NOBODY_IS_THIS"
+    post = ana.post("posts/", sent).json()
+    assert post["content"] == read
+    assert ana.post(f"posts/{post['id']}/comments/", sent).json()["content"] == read
 
 
 def test_reactions_are_set_and_cleared(ana: Api, ben: Api) -> None:
@@ -347,6 +365,24 @@ def test_a_deep_or_a_large_body_is_no_accident(ana: Api) -> None:
     problem(ana.post("posts/", b'{"content":"' + b"x" * 1_100_000 + b'"}'), 413, "too-large")
 
 
+@pytest.mark.parametrize("field", ["media_ids", "hashtags"])
+def test_long_lists_are_measured_before_their_items(ana: Api, field: str) -> None:
+    body = b'{"content":"x","%s":[%s]}' % (field.encode(), b",".join([b"0"] * 300_000))
+    begun = time.monotonic()
+    refused = problem(ana.post("posts/", body), 400, "validation", f"/{field}")
+    assert len(refused["errors"]) == 1 and time.monotonic() - begun < 2
+
+
+def test_an_answer_names_some_of_many_errors(ana: Api) -> None:
+    answer = ana.post("posts/", {"content": "x", **{f"unknown{number}": 0 for number in range(10_000)}})
+    assert len(problem(answer, 400, "validation")["errors"]) == 50
+
+
+def test_names_that_nobody_can_have(ana: Api) -> None:
+    for name in ("%00", "a%00b", "%ff", "%F0%9F%90%A6", "x" * 3_000):
+        problem(ana.post(f"users/{name}/follow/"), 404, "not-found")
+
+
 def test_addresses_methods_and_types_that_there_are_not(ana: Api) -> None:
     problem(ana.send("GET", "nothing/"), 404, "not-found")
     problem(ana.post("posts/not-an-id/like/"), 404, "not-found")
@@ -391,6 +427,23 @@ def test_the_schema_lists_every_address() -> None:
     schema = Api().send("GET", "command/schema/").json()
     assert schema["openapi"].startswith("3.1")
     assert {f"{API}posts/", f"{API}auth/login/", f"{API}users/{{person}}/follow/"} <= set(schema["paths"])
+
+
+def test_a_server_that_does_not_answer_is_no_accident() -> None:
+    from django.test import RequestFactory
+
+    from command_api.web.problems import problem as document
+    from command_api.web.problems import server_error
+
+    request = RequestFactory().get("/metrics")
+    for error in (redis.TimeoutError(), psycopg.InterfaceError(), psycopg.OperationalError()):
+        answer = document(error, request)
+        assert answer.status_code == 503 and answer["Retry-After"] == "1"
+        try:
+            raise error
+        except type(error):
+            assert server_error(request).status_code == 503
+    assert server_error(request).status_code == 500
 
 
 def test_operators_questions() -> None:

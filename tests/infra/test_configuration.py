@@ -115,6 +115,11 @@ def test_every_server_listens_on_loopback_alone(tmp_path: Path) -> None:
     assert all("://127.0.0.1:" in listener for listener in listeners[1].split(","))
 
 
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    here = installation(tmp_path / 'two words, its "own"')
+    assert f'dir "{tmp_path}/two words, its \\"own\\"/redis"\n' in redis.render(here)
+
+
 def test_the_gateway_sends_each_path_where_the_contract_says(tmp_path: Path) -> None:
     text = gateway.render(installation(tmp_path))
     assert "$$" not in text

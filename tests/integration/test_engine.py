@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -18,6 +19,8 @@ import pytest
 
 from projectors.counters.fold import PROJECTION
 from projectors.runtime.lag import wait_until_caught_up
+from projectors.runtime.last_records import LastRecords
+from projectors.runtime.stores.port import Fence, Partition
 from schemas.types import Event, UserErased
 from shared.environment import Environment
 from shared.ids import time_of
@@ -193,3 +196,49 @@ def test_a_position_beyond_the_log_stops_the_worker(engine: Engine, workers: Wor
     second = workers.start()
     assert second.process.wait(25) != 0
     assert engine.rows(f"select next_offset from counters.position where {there}") == [(1000,)]
+
+
+def test_another_record_where_the_last_one_was_stops_the_worker(engine: Engine, workers: Workers) -> None:
+    """A log that lost its tail and has grown anew is as long as ever; nothing of it may be applied."""
+    town = Town(Ids(7), people=5)
+    log = Log(engine.environment)
+    log.append(town.events(50))
+    first = workers.start()
+    assert_caught_up(engine, workers)
+    first.kill()
+    number = partition_of(town.people[0], engine.environment.topic_partitions)
+    there = f"topic = 'engagement' and partition = {number}"
+    engine.execute(f"update counters.position set last_event = '{town.ids()}' where {there}")
+    [(offset,)] = engine.rows(f"select next_offset from counters.position where {there}")
+    log.append(town.events(200))
+    second = workers.start()
+    assert second.process.wait(25) != 0
+    assert f"engagement:{number} has" in second.text()
+    assert engine.rows(f"select next_offset from counters.position where {there}") == [(offset,)]
+
+
+def test_the_record_before_a_position_is_compared(engine: Engine) -> None:
+    """Only a record that is there and is another one, or a log that ends too early, is a difference."""
+    log, ids = Log(engine.environment), Ids(8)
+    ann = ids()
+    events = [UserErased(event_id=event, occurred_at=time_of(event), subject_id=ann) for event in ids.many(3)]
+    log.append(events)
+    here = Partition("accounts", partition_of(ann, engine.environment.topic_partitions))
+    last = LastRecords(engine.environment)
+    second, third = events[1].event_id, events[2].event_id
+    for offset, event, difference in (
+        (3, third, None),
+        (2, second, None),
+        (3, second, f"has {third} at 2, where {second} was applied"),
+        (4, third, "ends at 3, before the position 4"),
+        (0, third, None),
+        (3, None, None),
+        (1000, third, None),  # the consumer itself refuses to begin there
+    ):
+        found = last.differences({here: Fence(offset, 1, event)})
+        assert found == ([f"{engine.environment.topic('accounts')}:{here.number} {difference}"] if difference else [])
+    log.delete("accounts", here.number, record_key(ann, third))
+    assert last.differences({here: Fence(4, 1, third)}) == []
+    with pytest.raises(TimeoutError):
+        away = replace(engine.environment, kafka_bootstrap_servers="127.0.0.1:1")
+        LastRecords(away, timeout_seconds=0.5).differences({here: Fence(3, 1, third)})

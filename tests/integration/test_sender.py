@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -22,13 +22,15 @@ import pytest
 import redis
 
 from projectors.notifications.fold import PROJECTION, fold, notification_id
+from projectors.runtime.erasure import Sweeper
+from projectors.runtime.log_ends import LogEnds
 from projectors.runtime.sender import FRAMES_PER_BATCH, ONLINE_KEY, Sender, channel_layer
 from projectors.runtime.stores.port import Advance, Outcome, Partition
-from projectors.runtime.stores.postgres import PostgresStore
-from schemas.types import Event, NotificationsRead
+from projectors.runtime.stores.postgres import PostgresStore, connect
+from schemas.types import Event, NotificationsRead, PostDeleted, UserErased
 from shared.environment import REPOSITORY, Environment
 from tests.runtime.engine import Engine, read_database
-from tests.specs.fold_cases import ANA, BEN, CLEO, DAN, at, commented, followed, liked, published, unliked
+from tests.specs.fold_cases import ANA, BEN, CLEO, DAN, at, commented, followed, identifier, liked, published, unliked
 
 HERE = Partition("engagement", 0)
 POST = published(1, ANA)
@@ -116,6 +118,46 @@ def test_read_marks_tell_nobody(engine: Engine, own_environment: Environment) ->
     assert frames(engine) == [(ANA, 1, like_of(BEN), "set")]
     asyncio.run(applied(own_environment, [liked(4, CLEO, POST)]))
     assert [seq for _, seq, _, _ in frames(engine)] == [1, 2]
+
+
+def test_what_a_deleted_post_or_an_erased_person_takes_along_is_taken_back(
+    engine: Engine, own_environment: Environment
+) -> None:
+    """The sweeper's part: one frame for each notification that was there, none for whoever is erased themselves."""
+
+    class NoEnds(LogEnds):
+        def __init__(self) -> None: ...
+
+        def partitions(self, topics: Iterable[str]) -> list[Partition]:
+            return []
+
+    async def swept() -> None:
+        async with await connect(own_environment.read_database_url) as connection:
+            sweeper = Sweeper(PROJECTION, own_environment, NoEnds())
+            await sweeper.step(connection)
+            await sweeper.step(connection)
+
+    def operations(recipient: UUID) -> list[tuple[UUID, str]]:
+        return [(notification, operation) for whose, _, notification, operation in frames(engine) if whose == recipient]
+
+    undone: list[Event] = [liked(2, DAN, POST), unliked(3, DAN, POST)]
+    asyncio.run(applied(own_environment, undone, [liked(4, BEN, POST), followed(5, CLEO, ANA), followed(6, ANA, CLEO)]))
+    asyncio.run(applied(own_environment, [at(7, PostDeleted, ANA, post_id=POST.post_id)]))
+    asyncio.run(swept())
+    follow = notification_id(ANA, CLEO, "follow", ANA)
+    expected = [(like_of(BEN), "set"), (follow, "set"), (like_of(BEN), "remove")]
+    assert operations(ANA) == expected
+    asyncio.run(applied(own_environment, [at(8, UserErased, CLEO)]))
+    asyncio.run(swept())
+    assert operations(ANA) == [*expected, (follow, "remove")]
+    assert operations(CLEO) == [(notification_id(CLEO, ANA, "follow", CLEO), "set")]
+    causes = engine.rows("select cause_event from delivery.frame where operation = 'remove' order by seq")
+    assert causes == [(identifier(7),), (identifier(8),)]
+    assert engine.rows("select seq from delivery.head where recipient_id = %s", ANA) == [(4,)]
+    assert engine.rows("select count(*) from notifications.notification where recipient_id = %s", CLEO) == [(0,)]
+    # A schema that is being rebuilt tells nobody.
+    rebuilt = Sweeper(PROJECTION, own_environment, NoEnds(), schema="notifications_next")
+    assert all("delivery" not in rebuilt.statement("gone", table, column) for table, column in rebuilt._sets["gone"][1])
 
 
 def online(environment: Environment, *people: UUID, seconds: float = 30) -> None:

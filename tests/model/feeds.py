@@ -68,16 +68,17 @@ def _first_difference(name: str, reader_id: UUID, expected: Any, found: Any) -> 
     return Difference(name, str(reader_id), f"item {place}", shown(wanted), shown(given))
 
 
+# A deletion takes notifications away whatever its id is, so only what is set must have a newer cause.
 FRAMES_OUT_OF_ORDER = """
 select f.recipient_id, f.seq, 'at most ' || coalesce(h.seq, 0)
   from delivery.frame f left join delivery.head h using (recipient_id)
  where f.seq > coalesce(h.seq, 0)
 union all
 select recipient_id, seq, 'a newer cause than the frame before' from (
-    select recipient_id, seq, cause_event,
+    select recipient_id, seq, operation, cause_event,
            lag(cause_event) over (partition by recipient_id, notification_id order by seq) as before
       from delivery.frame) as each
- where cause_event <= before"""
+ where operation = 'set' and cause_event <= before"""
 LAST_FRAMES = """
 select distinct on (recipient_id, notification_id) recipient_id, notification_id, operation
   from delivery.frame order by recipient_id, notification_id, seq desc"""

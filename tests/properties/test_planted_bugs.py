@@ -8,6 +8,8 @@ Cannot catch: bugs of a kind that nobody thought of planting.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, Phase, find, settings
@@ -26,8 +28,9 @@ COUNTERS = POSTGRES_PROJECTIONS["counters"]
 pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 Delivered = tuple[list[Event], list[list[Event]]]
 # Not shrunk: that there is such a history is enough.
+SEED = 20_261_121  # the same histories in every run: a search by chance would fail by chance
 SEARCH = settings(
-    max_examples=400, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None
+    max_examples=2_000, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None
 )
 
 
@@ -96,7 +99,8 @@ def disagrees(name: str, kind: type[Tables]) -> Callable[[Delivered], bool]:
 
 @pytest.mark.parametrize("repeated", [False, True], ids=["reordered", "redelivered"])
 def test_an_incrementing_fold_is_found(repeated: bool) -> None:
-    find(delivered_histories(), lambda delivered: has_wrong_likes(delivered, repeated), settings=SEARCH)
+    wrong = partial(has_wrong_likes, repeated=repeated)
+    find(delivered_histories(), wrong, settings=SEARCH, random=Random(SEED))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +114,7 @@ def test_an_incrementing_fold_is_found(repeated: bool) -> None:
     ],
 )
 def test_a_wrong_meaning_of_changes_is_found(name: str, kind: type[Tables]) -> None:
-    find(delivered_histories(), disagrees(name, kind), settings=SEARCH)
+    find(delivered_histories(), disagrees(name, kind), settings=SEARCH, random=Random(SEED))
 
 
 def test_the_harness_agrees_without_a_bug() -> None:
@@ -130,7 +134,7 @@ def test_a_dropped_event_is_found() -> None:
             tables.apply(COUNTERS.fold(_without_the_last(batch)))
         return differences("counters", events, tables) != []
 
-    find(delivered_histories(), forgets, settings=SEARCH)
+    find(delivered_histories(), forgets, settings=SEARCH, random=Random(SEED))
 
 
 def _without_the_last(batch: Sequence[Event]) -> Sequence[Event]:

@@ -15,6 +15,7 @@ from uuid import UUID
 import orjson
 import pytest
 from channels_redis.core import RedisChannelLayer
+from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -215,6 +216,43 @@ def test_a_heartbeat_finds_what_no_hint_told_of(serving: Serving, world: World) 
         world.notify(ana, world.person(), "follow", ("user", ana))
         assert receive(connection, timeout=12)["seq"] == 1
         assert receive(connection, timeout=1) == {"type": "heartbeat", "seq": 1}
+
+
+def test_a_redis_that_was_away_and_forgot_everything_ends_no_connection(serving: Serving, world: World) -> None:
+    ana = world.person()
+    with opened(serving, ana) as connection:
+        assert receive(connection)["type"] == "hello"
+        forget_and_disconnect(serving)
+        # The heartbeat joins the group again, so the frame after it comes by its hint.
+        assert receive(connection, timeout=12) == {"type": "heartbeat", "seq": 0}
+        world.notify(ana, world.person(), "follow", ("user", ana))
+        hint(serving, ana, 1)
+        assert receive(connection, timeout=3)["seq"] == 1
+
+
+def forget_and_disconnect(serving: Serving) -> None:
+    """What a restart of Redis without its data is for the processes under test, and for nobody else."""
+    own = serving.redis.client_id()
+    database = str(serving.redis.connection_pool.connection_kwargs["db"])
+    serving.redis.flushdb()
+    for client in serving.redis.client_list():
+        if client["db"] == database and int(client["id"]) != own:
+            serving.redis.client_kill_filter(_id=client["id"])
+
+
+def test_a_crowd_at_the_door_is_let_in(serving: Serving, world: World) -> None:
+    ana = world.person()
+    addresses = [serving.socket_url(ticket=serving.ticket(ana)) for _ in range(200)]
+
+    async def greeting(address: str) -> str:
+        async with connect_async(address, open_timeout=20) as connection:
+            kind: str = orjson.loads(await asyncio.wait_for(connection.recv(), 20))["type"]
+            return kind
+
+    async def greetings() -> list[str]:
+        return await asyncio.gather(*map(greeting, addresses))
+
+    assert set(asyncio.run(greetings())) == {"hello"}
 
 
 def test_a_ticket_is_good_once(serving: Serving, world: World) -> None:

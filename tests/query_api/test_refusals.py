@@ -31,6 +31,8 @@ def test_every_refusal_is_a_problem(serving: Serving) -> None:
     assert "GET" in answer.headers["Allow"]
     body = assert_problem(serving.get("feed/global/", limit=0), 400, "validation")
     assert body["errors"][0]["pointer"] == "/limit"
+    assert_problem(serving.get("users/nobody%00here/posts/"), 404, "not-found")
+    assert_problem(serving.get("feed/global/", format="xml"), 404, "not-found")
     trace = "0af7651916cd43dd8448eb211c80319c"
     traced = serving.get("/nowhere", headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
     assert traced.json()["trace_id"] == trace

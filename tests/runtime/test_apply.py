@@ -21,7 +21,7 @@ from projectors.runtime.apply import added_columns, parameters, statement_for
 from projectors.runtime.changes import Changes, Table
 from projectors.runtime.stores import postgres
 from projectors.runtime.stores.arrays import packer, register, wire_type
-from projectors.runtime.stores.port import Advance, Outcome, Partition
+from projectors.runtime.stores.port import Advance, Fence, Outcome, Partition
 from projectors.runtime.stores.postgres import PostgresStore
 from tests.runtime.counts import assert_counts_are_those_of_the_rows
 from tests.runtime.engine import Engine, Ids
@@ -194,10 +194,42 @@ def test_position_and_data_are_one(counters: Engine) -> None:
         await apply.begin()
         assert await store.apply(Advance(HERE, 7, 9, epoch), late) is Outcome.REFUSED
         assert await store.apply(Advance(HERE, 7, 9, epoch + 1), Changes()) is Outcome.APPLIED
-        assert (await store.positions())[HERE] == (9, epoch + 1)
+        assert (await store.positions())[HERE] == Fence(9, epoch + 1)
 
     applying(counters, scenario)
     assert counters.rows("select likes from counters.post_count") == [(1,)]
+
+
+def test_a_deadlock_and_a_lost_connection_are_tried_again(counters: Engine) -> None:
+    ids = Ids()
+    first, second, actor, author = ids.many(4)
+    both = Changes()
+    for post in (first, second):
+        both.set(REACTION, (post, actor), "edge", ids(), (True, "like", author, 1))
+    touch = "update counters.reaction set day = day where post_id = %s"
+    waits = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query ~ '^with advanced'"
+
+    async def scenario(apply: Applying) -> None:
+        await apply(both)
+        undone = Changes()
+        for post in (first, second):
+            undone.set(REACTION, (post, actor), "edge", ids(), (False, None, author, 1))
+        with psycopg.connect(counters.environment.read_database_url) as other:
+            other.execute(touch, (second,))
+            applying = asyncio.create_task(apply(undone))
+            await asyncio.to_thread(wait_until, 5, lambda: counters.rows(waits))
+            # The apply has the first row and waits for the second: as the one who waits longer it is broken off.
+            await asyncio.to_thread(other.execute, touch, (first,))
+        assert await applying is Outcome.APPLIED
+        counters.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()"
+            " and application_name = 'rookery-projector' and datname = current_database()"
+        )
+        assert await apply(both) is Outcome.APPLIED
+
+    applying(counters, scenario)
+    assert counters.rows("select active from counters.reaction") == [(False,), (False,)]
+    assert_counts_are_those_of_the_rows(counters)
 
 
 def test_counts_hold_when_two_partitions_reach_one_row_at_once(counters: Engine) -> None:

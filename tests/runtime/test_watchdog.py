@@ -4,6 +4,7 @@ Oracle: the settings' times, at moments chosen here. That a reason really ends t
 tests/integration/test_engine.py. Cannot catch: a hang that none of its questions show.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException
 from projectors.runtime.log_ends import LogEnds
 from projectors.runtime.settings import WorkerSettings, worker_settings
 from projectors.runtime.stores.port import Partition
-from projectors.runtime.watchdog import Watchdog
+from projectors.runtime.watchdog import EXIT_STATUS, Watchdog
 
 HERE = Partition("posts", 0)
 SETTINGS = WorkerSettings(stalled_seconds=0)
@@ -107,6 +108,34 @@ def test_moving_on_is_no_stall() -> None:
     for offset in range(5, 9):
         state.offsets = {HERE: offset}
         assert watching._stalled() is None
+
+
+def test_a_broker_slow_to_tell_its_ends_hides_no_blocked_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    class SlowEnds(Ends):
+        def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+            time.sleep(0.2)
+            return super().ends(partitions)
+
+    class Ended(BaseException):
+        pass
+
+    def ended(status: int) -> None:
+        assert status == EXIT_STATUS
+        raise Ended
+
+    monkeypatch.setattr("projectors.runtime.watchdog.LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("projectors.runtime.watchdog.os._exit", ended)
+    watching = Watchdog(State(offsets={HERE: 5}), SlowEnds(5), WorkerSettings(stalled_seconds=0.03, blocked_seconds=1))
+    begun = time.monotonic()
+    with pytest.raises(Ended):
+        _run_for(watching, 4)
+    assert time.monotonic() - begun < 3
+
+
+def _run_for(watching: Watchdog, seconds: float) -> None:
+    """Runs the watchdog here; what it watches begins to stop after `seconds`, which ends it too, but later."""
+    threading.Timer(seconds, lambda: setattr(watching._watched, "stops", True)).start()
+    watching.run()
 
 
 def test_settings_come_from_the_environment() -> None:

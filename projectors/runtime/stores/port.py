@@ -27,10 +27,14 @@ class Partition(NamedTuple):
 
 
 class Fence(NamedTuple):
-    """What `fence` answers for a partition: read from `offset`, and apply under `epoch`."""
+    """What `fence` answers for a partition: read from `offset`, and apply under `epoch`.
+
+    `last_event` is the id of the event right before `offset`, where the store keeps it.
+    """
 
     offset: int
     epoch: int
+    last_event: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
