@@ -16,9 +16,15 @@ CONNECTIONS = 4096
 PROBLEMS = {
     "malformed": ("malformed-request", 400, "Malformed request", "The request's line or headers cannot be read."),
     "unknown_path": ("not-found", 404, "Not found", "Nothing answers at this path."),
+    "unknown_method": ("method-not-allowed", 405, "Method not allowed", "This method is not understood here."),
     "too_large": ("too-large", 413, "Body too large", "A request's body may have one mebibyte at most."),
-    "away": ("upstream-away", 502, "Service away", "The process behind this path does not answer; try again shortly."),
-    "late": ("upstream-late", 504, "Service late", "The process behind this path did not answer in time."),
+    "away": ("unavailable", 503, "Service away", "The process behind this path does not answer; try again shortly."),
+    "late": (
+        "unavailable",
+        503,
+        "Service late",
+        "The process behind this path did not answer in time. A write may have been done: repeat it with its key.",
+    ),
 }
 CHECKED = {"command": "command API", "query": "query API", "realtime": "realtime process"}
 
