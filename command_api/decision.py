@@ -17,16 +17,21 @@ from command_api.notifications.state import ReadMark
 from command_api.posts import state as posts
 from command_api.posts.state import FOLLOWERS, PUBLIC, Comment, Post
 from command_api.reactions import state as reactions
-from command_api.reactions.state import Reaction
+from command_api.reactions.state import Bookmark, Reaction
 from command_api.relationships import state as relationships
 from command_api.relationships.state import Follow
 from schemas.types import (
     CommentAdded,
+    CommentDeleted,
+    CommentEdited,
     Event,
     NotificationsRead,
+    PostBookmarked,
     PostDeleted,
+    PostEdited,
     PostLiked,
     PostPublished,
+    PostUnbookmarked,
     PostUnliked,
     ProfileEdited,
     UserErased,
@@ -34,12 +39,12 @@ from schemas.types import (
     UserRegistered,
     UserUnfollowed,
 )
-from shared.errors import NotFound, Unauthenticated
+from shared.errors import Forbidden, NotFound, Unauthenticated
 from shared.ids import NIL, time_of
 
 # Pairs of ids: (follower, followee) or (post, actor).
 Pair = tuple[UUID, UUID]
-Row = TypeVar("Row", Account, Post, Comment, Follow, Reaction, ReadMark)
+Row = TypeVar("Row", Account, Post, Comment, Follow, Reaction, Bookmark, ReadMark)
 # What a draft has in place of the ids that are minted later.
 UNMINTED = NIL
 
@@ -53,8 +58,8 @@ class Unchanged(msgspec.Struct, frozen=True):
 class Reads(msgspec.Struct, frozen=True, kw_only=True):
     """The rows that a command may look at, so that they are loaded and locked for a whole batch at once.
 
-    The actor's own account is always read, and with every post and comment its author's account, and the actor's
-    follow of the author where the post is for followers.
+    The actor's own account is always read, with every comment its post, with every post and comment its author's
+    account, and the actor's follow of the author where a post is for followers.
     """
 
     actor_id: UUID
@@ -64,8 +69,10 @@ class Reads(msgspec.Struct, frozen=True, kw_only=True):
     posts: tuple[UUID, ...] = ()
     posts_exclusive: tuple[UUID, ...] = ()
     comments: tuple[UUID, ...] = ()
+    comments_exclusive: tuple[UUID, ...] = ()
     follows: tuple[Pair, ...] = ()
     reactions: tuple[Pair, ...] = ()
+    bookmarks: tuple[Pair, ...] = ()
     read_mark: bool = False
 
 
@@ -81,6 +88,7 @@ class State:
         self.comments: dict[UUID, Comment] = {}
         self.follows: dict[Pair, Follow] = {}
         self.reactions: dict[Pair, Reaction] = {}
+        self.bookmarks: dict[Pair, Bookmark] = {}
         self.read_marks: dict[UUID, ReadMark] = {}
         self.seen: list[UUID] = []
         self.changed_accounts: set[UUID] = set()
@@ -88,6 +96,7 @@ class State:
         self.changed_comments: set[UUID] = set()
         self.changed_follows: set[Pair] = set()
         self.changed_reactions: set[Pair] = set()
+        self.changed_bookmarks: set[Pair] = set()
         self.changed_read_marks: set[UUID] = set()
 
     def account(self, user_id: UUID) -> Account | None:
@@ -104,6 +113,9 @@ class State:
 
     def reaction(self, post_id: UUID, actor_id: UUID) -> Reaction | None:
         return self._looked_at(self.reactions.get((post_id, actor_id)))
+
+    def bookmark(self, post_id: UUID, actor_id: UUID) -> Bookmark | None:
+        return self._looked_at(self.bookmarks.get((post_id, actor_id)))
 
     def read_mark(self, user_id: UUID) -> ReadMark | None:
         return self._looked_at(self.read_marks.get(user_id))
@@ -146,6 +158,22 @@ def visible(state: State, post_id: UUID, viewer_id: UUID) -> Post:
     raise NotFound("there is no such post")
 
 
+def own_comment(state: State, comment_id: UUID, actor_id: UUID, verb: str) -> tuple[Comment, Post]:
+    """A comment of the actor's own, deleted or not, with its post, which stands.
+
+    Raises Forbidden for somebody else's that the actor may see, NotFound for any other.
+    """
+    comment = state.comment(comment_id)
+    if comment is None:
+        raise NotFound("there is no such comment")
+    if comment.author_id == actor_id:
+        return comment, standing(state, comment.post_id)
+    visible(state, comment.post_id, actor_id)
+    if comment.deleted or not state.is_active(comment.author_id):
+        raise NotFound("there is no such comment")
+    raise Forbidden(f"only its author may {verb} a comment")
+
+
 def minted(draft: Event, event_id: UUID) -> Event:
     """The event of a draft, now that its id is known; what it creates has the same id."""
     changes: dict[str, UUID | int] = {"event_id": event_id, "occurred_at": time_of(event_id)}
@@ -168,6 +196,11 @@ def evolve(state: State, event: Event) -> None:
         case PostPublished():
             state.posts[event.post_id] = posts.published(event)
             state.changed_posts.add(event.post_id)
+        case PostEdited():
+            post = state.posts.get(event.post_id)
+            if post is not None:
+                state.posts[event.post_id] = posts.post_edited(post, event)
+                state.changed_posts.add(event.post_id)
         case PostDeleted():
             post = state.posts.get(event.post_id)
             if post is not None:
@@ -176,12 +209,25 @@ def evolve(state: State, event: Event) -> None:
         case CommentAdded():
             state.comments[event.comment_id] = posts.comment_added(event)
             state.changed_comments.add(event.comment_id)
+        case CommentEdited():
+            comment = state.comments.get(event.comment_id)
+            if comment is not None:
+                state.comments[event.comment_id] = posts.comment_edited(comment, event)
+                state.changed_comments.add(event.comment_id)
+        case CommentDeleted():
+            comment = state.comments.get(event.comment_id)
+            if comment is not None:
+                state.comments[event.comment_id] = posts.comment_deleted(comment, event)
+                state.changed_comments.add(event.comment_id)
         case PostLiked():
             state.reactions[event.post_id, event.subject_id] = reactions.liked(event)
             state.changed_reactions.add((event.post_id, event.subject_id))
         case PostUnliked():
             state.reactions[event.post_id, event.subject_id] = reactions.unliked(event)
             state.changed_reactions.add((event.post_id, event.subject_id))
+        case PostBookmarked() | PostUnbookmarked():
+            state.bookmarks[event.post_id, event.subject_id] = reactions.bookmark_set(event)
+            state.changed_bookmarks.add((event.post_id, event.subject_id))
         case UserFollowed() | UserUnfollowed():
             state.follows[event.subject_id, event.followee_id] = relationships.follow_set(event)
             state.changed_follows.add((event.subject_id, event.followee_id))

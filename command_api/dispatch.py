@@ -185,6 +185,7 @@ def _transact(
         for one in changed:
             if isinstance(one.event, UserErased):
                 outbox.withdraw(cursor, one.event.subject_id, keep=one.event_id)
+                guards.forget(cursor, one.event.subject_id)
         elsewhere = {event_id for one in decided for event_id in one.depends_on} - {NIL}
         elsewhere.difference_update(one.event_id for one in changed)
         return _Committed(decided, records, outbox.find(cursor, elsewhere) if elsewhere else {})

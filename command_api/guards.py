@@ -2,8 +2,8 @@
 
 Order of locks: accounts by id, then posts, then comments. The actors' accounts are locked FOR NO KEY UPDATE, which
 makes one person's writes follow one another; accounts, posts and comments that are only looked at, FOR KEY SHARE, which
-waits for nobody but a deletion or erasure (FOR UPDATE). Follows, reactions and read marks are written under their
-actor's account lock alone, so that it covers rows that are not there yet, too.
+waits for nobody but a deletion or erasure (FOR UPDATE). Follows, reactions, bookmarks and read marks are written under
+their actor's account lock alone, so that it covers rows that are not there yet, too.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from command_api.accounts.state import REGISTERING, Account
 from command_api.decision import Pair, Reads, State
 from command_api.notifications.state import ReadMark
 from command_api.posts.state import FOLLOWERS, Comment, Post
-from command_api.reactions.state import Reaction
+from command_api.reactions.state import Bookmark, Reaction
 from command_api.relationships.state import Follow
 from shared.ids import NIL
 
@@ -37,16 +37,27 @@ def load(cursor: Cursor[Any], reads: Sequence[Reads]) -> State:
             (REGISTERING, NIL, array(new)),
         )
     exclusive_posts = {post_id for read in reads for post_id in read.posts_exclusive}
-    posts = {post_id for read in reads for post_id in read.posts} | exclusive_posts
-    comments = {comment_id for read in reads for comment_id in read.comments}
+    exclusive_comments = {comment_id for read in reads for comment_id in read.comments_exclusive}
+    comments = {comment_id for read in reads for comment_id in read.comments} | exclusive_comments
+    posts = {post_id for read in reads for post_id in read.posts} | exclusive_posts | _posts_of(cursor, comments)
     _load_accounts(cursor, state, reads, _authors(cursor, posts, comments))
     _load_posts(cursor, state, exclusive_posts, "FOR UPDATE")
     _load_posts(cursor, state, posts - exclusive_posts, "FOR KEY SHARE")
-    _load_comments(cursor, state, comments)
+    _load_comments(cursor, state, exclusive_comments, "FOR UPDATE")
+    _load_comments(cursor, state, comments - exclusive_comments, "FOR KEY SHARE")
     _load_follows(cursor, state, reads)
     _load_reactions(cursor, state, {pair for read in reads for pair in read.reactions})
+    _load_bookmarks(cursor, state, {pair for read in reads for pair in read.bookmarks})
     _load_read_marks(cursor, state, {read.actor_id for read in reads if read.read_mark})
     return state
+
+
+def _posts_of(cursor: Cursor[Any], comments: set[UUID]) -> set[UUID]:
+    """The posts that these comments stand under: that never changes, so it can be read before anything is locked."""
+    if not comments:
+        return set()
+    cursor.execute("SELECT post_id FROM comment WHERE comment_id = ANY(%s::uuid[])", (array(comments),))
+    return {post_id for (post_id,) in cursor.fetchall()}
 
 
 def _authors(cursor: Cursor[Any], posts: set[UUID], comments: set[UUID]) -> set[UUID]:
@@ -78,18 +89,18 @@ def _load_accounts(cursor: Cursor[Any], state: State, reads: Sequence[Reads], au
 def _load_posts(cursor: Cursor[Any], state: State, post_ids: set[UUID], lock: str) -> None:
     if post_ids:
         cursor.execute(
-            "SELECT post_id, author_id, visibility, deleted, last_event FROM post"
+            "SELECT post_id, author_id, visibility, deleted, last_event, digest, mentioned_ids FROM post"
             f" WHERE post_id = ANY(%s::uuid[]) ORDER BY post_id {lock}",
             (array(post_ids),),
         )
         state.posts.update((row[0], Post(*row)) for row in cursor.fetchall())
 
 
-def _load_comments(cursor: Cursor[Any], state: State, comment_ids: set[UUID]) -> None:
+def _load_comments(cursor: Cursor[Any], state: State, comment_ids: set[UUID], lock: str) -> None:
     if comment_ids:
         cursor.execute(
-            "SELECT comment_id, post_id, author_id, deleted, last_event FROM comment"
-            " WHERE comment_id = ANY(%s::uuid[]) ORDER BY comment_id FOR KEY SHARE",
+            "SELECT comment_id, post_id, author_id, deleted, last_event, parent_id, parent_author_id, digest,"
+            f" mentioned_ids FROM comment WHERE comment_id = ANY(%s::uuid[]) ORDER BY comment_id {lock}",
             (array(comment_ids),),
         )
         state.comments.update((row[0], Comment(*row)) for row in cursor.fetchall())
@@ -99,7 +110,9 @@ def _load_follows(cursor: Cursor[Any], state: State, reads: Sequence[Reads]) -> 
     pairs = {pair for read in reads for pair in read.follows}
     if state.posts:
         for read in reads:
-            for post_id in (*read.posts, *read.posts_exclusive):
+            under = (state.comments.get(comment_id) for comment_id in (*read.comments, *read.comments_exclusive))
+            posts_under = [comment.post_id for comment in under if comment is not None]
+            for post_id in (*read.posts, *read.posts_exclusive, *posts_under):
                 post = state.posts.get(post_id)
                 if post is not None and post.visibility == FOLLOWERS and post.author_id != read.actor_id:
                     pairs.add((read.actor_id, post.author_id))
@@ -123,6 +136,16 @@ def _load_reactions(cursor: Cursor[Any], state: State, pairs: set[Pair]) -> None
         state.reactions.update(((row[0], row[1]), Reaction(*row)) for row in cursor.fetchall())
 
 
+def _load_bookmarks(cursor: Cursor[Any], state: State, pairs: set[Pair]) -> None:
+    if pairs:
+        cursor.execute(
+            "SELECT post_id, actor_id, active, last_event FROM bookmark"
+            " JOIN unnest(%s::uuid[], %s::uuid[]) AS wanted (post_id, actor_id) USING (actor_id, post_id)",
+            _columns(pairs),
+        )
+        state.bookmarks.update(((row[0], row[1]), Bookmark(*row)) for row in cursor.fetchall())
+
+
 def _load_read_marks(cursor: Cursor[Any], state: State, user_ids: set[UUID]) -> None:
     if user_ids:
         cursor.execute(
@@ -142,16 +165,19 @@ def save(cursor: Cursor[Any], state: State) -> None:
     )
     _save(
         cursor,
-        "post (post_id, author_id, visibility, deleted, last_event)",
-        ("uuid", "uuid", "text", "bool", "uuid"),
-        "(post_id) DO UPDATE SET deleted = excluded.deleted, last_event = excluded.last_event",
+        "post (post_id, author_id, visibility, deleted, last_event, digest, mentioned_ids)",
+        ("uuid", "uuid", "text", "bool", "uuid", "text", "uuid[]"),
+        "(post_id) DO UPDATE SET deleted = excluded.deleted, last_event = excluded.last_event,"
+        " digest = excluded.digest, mentioned_ids = excluded.mentioned_ids",
         [state.posts[key] for key in state.changed_posts],
     )
     _save(
         cursor,
-        "comment (comment_id, post_id, author_id, deleted, last_event)",
-        ("uuid", "uuid", "uuid", "bool", "uuid"),
-        "(comment_id) DO UPDATE SET deleted = excluded.deleted, last_event = excluded.last_event",
+        "comment (comment_id, post_id, author_id, deleted, last_event, parent_id, parent_author_id, digest,"
+        " mentioned_ids)",
+        ("uuid", "uuid", "uuid", "bool", "uuid", "uuid", "uuid", "text", "uuid[]"),
+        "(comment_id) DO UPDATE SET deleted = excluded.deleted, last_event = excluded.last_event,"
+        " digest = excluded.digest, mentioned_ids = excluded.mentioned_ids",
         [state.comments[key] for key in state.changed_comments],
     )
     _save(
@@ -171,6 +197,13 @@ def save(cursor: Cursor[Any], state: State) -> None:
     )
     _save(
         cursor,
+        "bookmark (post_id, actor_id, active, last_event)",
+        ("uuid", "uuid", "bool", "uuid"),
+        "(actor_id, post_id) DO UPDATE SET active = excluded.active, last_event = excluded.last_event",
+        [state.bookmarks[key] for key in state.changed_bookmarks],
+    )
+    _save(
+        cursor,
         "read_mark (user_id, up_to, last_event)",
         ("uuid", "uuid", "uuid"),
         "(user_id) DO UPDATE SET up_to = excluded.up_to, last_event = excluded.last_event",
@@ -184,14 +217,34 @@ def _save(cursor: Cursor[Any], table: str, types: tuple[str, ...], on_conflict: 
     columns = []
     for name, kind in zip(type(rows[0]).__struct_fields__, types, strict=True):
         values = [getattr(row, name) for row in rows]
-        # Texts here are our own words (states, visibilities, reactions), never a person's: no quoting is needed.
-        columns.append(array(values) if kind == "uuid" else "{" + ",".join([_literal(value) for value in values]) + "}")
-    arguments = ", ".join(f"%s::{kind}[]" for kind in types)
-    cursor.execute(f"INSERT INTO {table} SELECT * FROM unnest({arguments}) ON CONFLICT {on_conflict}", columns)
+        # Texts here are our own words (states, visibilities, digests), never a person's: no quoting is needed.
+        columns.append("{" + ",".join([_literal(value, kind) for value in values]) + "}")
+    # An array of arrays would be unnested to its leaves, so that arrays come as text.
+    arguments = ", ".join("%s::text[]" if kind == "uuid[]" else f"%s::{kind}[]" for kind in types)
+    names = [f"c{number}" for number in range(len(types))]
+    selected = ", ".join(f"{name}::{kind}" for name, kind in zip(names, types, strict=True))
+    cursor.execute(
+        f"INSERT INTO {table} SELECT {selected} FROM unnest({arguments}) AS given ({', '.join(names)})"
+        f" ON CONFLICT {on_conflict}",
+        columns,
+    )
 
 
-def _literal(value: bool | str) -> str:
-    return value or '""' if isinstance(value, str) else "t" if value else "f"
+def forget(cursor: Cursor[Any], user_id: UUID) -> None:
+    """Takes out what guard rows keep of the texts of a person who is erased."""
+    for table in ("post", "comment"):
+        cursor.execute(f"UPDATE {table} SET digest = '', mentioned_ids = '{{}}' WHERE author_id = %s", (user_id,))
+
+
+def _literal(value: Any, kind: str) -> str:
+    match kind:
+        case "uuid":
+            return "NULL" if value is None else str(value.hex)
+        case "uuid[]":
+            return f'"{array(value)}"'
+        case "bool":
+            return "t" if value else "f"
+    return value or '""'
 
 
 def _columns(pairs: set[Pair]) -> tuple[str, str]:

@@ -3,18 +3,31 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from command_api.accounts.commands import erase_user, register_user
+from command_api.accounts.commands import edit_profile, erase_user, register_user
+from command_api.accounts.commands.edit_profile import EditProfile
 from command_api.accounts.commands.erase_user import EraseUser
 from command_api.accounts.commands.register_user import RegisterUser
 from command_api.decision import Reads, State, Unchanged
 from command_api.notifications.commands import mark_notifications_read
 from command_api.notifications.commands.mark_notifications_read import MarkNotificationsRead
-from command_api.posts.commands import add_comment, delete_post, publish_post
+from command_api.posts.commands import (
+    add_comment,
+    delete_comment,
+    delete_post,
+    edit_comment,
+    edit_post,
+    publish_post,
+)
 from command_api.posts.commands.add_comment import AddComment
+from command_api.posts.commands.delete_comment import DeleteComment
 from command_api.posts.commands.delete_post import DeletePost
+from command_api.posts.commands.edit_comment import EditComment
+from command_api.posts.commands.edit_post import EditPost
 from command_api.posts.commands.publish_post import PublishPost
-from command_api.reactions.commands import like_post, unlike_post
+from command_api.reactions.commands import bookmark_post, like_post, unbookmark_post, unlike_post
+from command_api.reactions.commands.bookmark_post import BookmarkPost
 from command_api.reactions.commands.like_post import LikePost
+from command_api.reactions.commands.unbookmark_post import UnbookmarkPost
 from command_api.reactions.commands.unlike_post import UnlikePost
 from command_api.relationships.commands import follow_user, unfollow_user
 from command_api.relationships.commands.follow_user import FollowUser
@@ -23,12 +36,18 @@ from schemas.types import Event
 
 Command = (
     RegisterUser
+    | EditProfile
     | EraseUser
     | PublishPost
+    | EditPost
     | DeletePost
     | AddComment
+    | EditComment
+    | DeleteComment
     | LikePost
     | UnlikePost
+    | BookmarkPost
+    | UnbookmarkPost
     | FollowUser
     | UnfollowUser
     | MarkNotificationsRead
@@ -45,12 +64,18 @@ class Handler(NamedTuple):
 
 HANDLERS: dict[type[Command], Handler] = {
     RegisterUser: Handler(register_user.reads, register_user.decide, personal=True),
+    EditProfile: Handler(edit_profile.reads, edit_profile.decide, personal=True),
     EraseUser: Handler(erase_user.reads, erase_user.decide),
     PublishPost: Handler(publish_post.reads, publish_post.decide, personal=True),
+    EditPost: Handler(edit_post.reads, edit_post.decide, personal=True),
     DeletePost: Handler(delete_post.reads, delete_post.decide),
     AddComment: Handler(add_comment.reads, add_comment.decide, personal=True),
+    EditComment: Handler(edit_comment.reads, edit_comment.decide, personal=True),
+    DeleteComment: Handler(delete_comment.reads, delete_comment.decide),
     LikePost: Handler(like_post.reads, like_post.decide),
     UnlikePost: Handler(unlike_post.reads, unlike_post.decide),
+    BookmarkPost: Handler(bookmark_post.reads, bookmark_post.decide),
+    UnbookmarkPost: Handler(unbookmark_post.reads, unbookmark_post.decide),
     FollowUser: Handler(follow_user.reads, follow_user.decide),
     UnfollowUser: Handler(unfollow_user.reads, unfollow_user.decide),
     MarkNotificationsRead: Handler(mark_notifications_read.reads, mark_notifications_read.decide),

@@ -38,6 +38,7 @@ class QuotedPost(serializers.Serializer[None]):
     available = serializers.BooleanField()
     author = Author(required=False)
     content = serializers.CharField(required=False)
+    edited_at = serializers.DateTimeField(required=False, allow_null=True)
     created_at = serializers.DateTimeField(required=False)
 
 
@@ -69,7 +70,7 @@ class CommentViewer(serializers.Serializer[None]):
 
 
 class Comment(serializers.Serializer[None]):
-    """In a tree, `replies` holds what is below; a missing parent has only `id`, `post_id`, `removed` and `replies`."""
+    """In a tree, `replies` holds what is below. One that is removed has only `id`, `post_id`, `parent_id` and these."""
 
     id = serializers.UUIDField()
     post_id = serializers.UUIDField()
@@ -83,6 +84,28 @@ class Comment(serializers.Serializer[None]):
     viewer = CommentViewer()
     removed = serializers.BooleanField(required=False)
     replies = serializers.ListField(child=serializers.DictField(), required=False)
+
+
+class Version(serializers.Serializer[None]):
+    """A post's text as it was, or is; the newest is the post's own."""
+
+    id = serializers.UUIDField()
+    content = serializers.CharField()
+    hashtags = serializers.ListField(child=serializers.CharField())
+    mentions = Mention(many=True)
+    written_at = serializers.DateTimeField()
+
+
+class Bookmarked(Post):
+    """A post, or, where it is deleted or may not be seen any more, only `id` and `available`, which is false."""
+
+    available = serializers.BooleanField(required=False)
+
+
+class Reaction(serializers.Serializer[None]):
+    user = Author()
+    reaction = serializers.CharField()
+    at = serializers.DateTimeField()
 
 
 class ProfileCounts(serializers.Serializer[None]):
@@ -149,6 +172,26 @@ class UnreadCount(serializers.Serializer[None]):
 
 class PostPage(serializers.Serializer[None]):
     items = Post(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class BookmarkPage(serializers.Serializer[None]):
+    items = Bookmarked(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class VersionPage(serializers.Serializer[None]):
+    items = Version(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class ReactionPage(serializers.Serializer[None]):
+    items = Reaction(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class ProfilePage(serializers.Serializer[None]):
+    items = Profile(many=True)
     next = serializers.CharField(allow_null=True)
 
 

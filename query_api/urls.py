@@ -1,12 +1,14 @@
-"""Every address of the query API, in this order: people, posts, feeds, notifications, operations."""
+"""Every address of the query API, in this order: people, posts, bookmarks, feeds, notifications, operations."""
 
 from django.urls import path
 
 from query_api.feed.api import FollowingView, GlobalView, HomeView
 from query_api.notifications.api import NotificationsView, UnreadCountView
 from query_api.ops.api import SchemaView, docs, healthz, metrics, readyz
-from query_api.posts.api import CommentsView, CommentView, PostView, RepliesView
-from query_api.profiles.api import MeView, MyPostsView, UserPostsView, UserView
+from query_api.posts.api import CommentsView, CommentView, HistoryView, PostView, RepliesView
+from query_api.profiles.api import FollowersView, MeView, MyPostsView, UserPostsView, UserView
+from query_api.profiles.api import FollowingView as PersonFollowingView
+from query_api.reactions.api import BookmarksView, LikesView
 
 V1 = "api/v1/"
 
@@ -15,12 +17,17 @@ urlpatterns = [
     path(V1 + "users/me/posts/", MyPostsView.as_view()),
     path(V1 + "users/<str:name_or_id>/", UserView.as_view()),
     path(V1 + "users/<str:name_or_id>/posts/", UserPostsView.as_view()),
+    path(V1 + "users/<str:name_or_id>/followers/", FollowersView.as_view()),
+    path(V1 + "users/<str:name_or_id>/following/", PersonFollowingView.as_view()),
     path(V1 + "posts/", GlobalView.as_view()),
     path(V1 + "posts/following/", FollowingView.as_view()),
     path(V1 + "posts/<uuid:post_id>/", PostView.as_view()),
+    path(V1 + "posts/<uuid:post_id>/history/", HistoryView.as_view()),
+    path(V1 + "posts/<uuid:post_id>/likes/", LikesView.as_view()),
     path(V1 + "posts/<uuid:post_id>/comments/", CommentsView.as_view()),
     path(V1 + "comments/<uuid:comment_id>/", CommentView.as_view()),
     path(V1 + "comments/<uuid:comment_id>/replies/", RepliesView.as_view()),
+    path(V1 + "bookmarks/", BookmarksView.as_view()),
     path(V1 + "feed/home/", HomeView.as_view()),
     path(V1 + "feed/global/", GlobalView.as_view()),
     path(V1 + "notifications/", NotificationsView.as_view()),

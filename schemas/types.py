@@ -40,6 +40,16 @@ class UserRegistered(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     display_name: str | None
 
 
+class PostBookmarked(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The subject keeps a post for themselves; nobody else is shown. Topic engagement, partitioned by post_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    post_id: UUID
+    post_author_id: UUID
+
+
 class PostLiked(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The subject reacts to a post; one reaction per person. Topic engagement, partitioned by post_id."""
 
@@ -49,6 +59,16 @@ class PostLiked(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     post_id: UUID
     post_author_id: UUID
     reaction: str
+
+
+class PostUnbookmarked(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The subject keeps a post no longer. Topic engagement, partitioned by post_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    post_id: UUID
+    post_author_id: UUID
 
 
 class PostUnliked(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -104,6 +124,33 @@ class CommentAdded(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     mentioned_ids: tuple[UUID, ...] = ()
 
 
+class CommentDeleted(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A comment is gone; what answers it stays. Final. Topic posts, partitioned by post_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    comment_id: UUID
+    post_id: UUID
+    post_author_id: UUID
+    parent_id: UUID | None = None
+    parent_author_id: UUID | None = None
+    mentioned_ids: tuple[UUID, ...] = ()
+
+
+class CommentEdited(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A comment's text is another. Topic posts, partitioned by post_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    comment_id: UUID
+    post_id: UUID
+    content: str | None
+    mentioned_ids: tuple[UUID, ...] = ()
+    newly_mentioned_ids: tuple[UUID, ...] = ()
+
+
 class PostDeleted(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A post is gone, with its comments and reactions. Final. Topic posts, partitioned by post_id."""
 
@@ -111,6 +158,19 @@ class PostDeleted(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     occurred_at: int
     subject_id: UUID
     post_id: UUID
+
+
+class PostEdited(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A post's text is another; its earlier versions stay readable. Topic posts, partitioned by post_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    post_id: UUID
+    content: str | None
+    hashtags: str | None
+    mentioned_ids: tuple[UUID, ...] = ()
+    newly_mentioned_ids: tuple[UUID, ...] = ()
 
 
 class PostPublished(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -136,13 +196,18 @@ Event = (
     ProfileEdited
     | UserErased
     | UserRegistered
+    | PostBookmarked
     | PostLiked
+    | PostUnbookmarked
     | PostUnliked
     | UserFollowed
     | UserUnfollowed
     | NotificationsRead
     | CommentAdded
+    | CommentDeleted
+    | CommentEdited
     | PostDeleted
+    | PostEdited
     | PostPublished
 )
 
@@ -150,12 +215,17 @@ EVENT_TYPES: dict[str, type[Event]] = {
     "ProfileEdited": ProfileEdited,
     "UserErased": UserErased,
     "UserRegistered": UserRegistered,
+    "PostBookmarked": PostBookmarked,
     "PostLiked": PostLiked,
+    "PostUnbookmarked": PostUnbookmarked,
     "PostUnliked": PostUnliked,
     "UserFollowed": UserFollowed,
     "UserUnfollowed": UserUnfollowed,
     "NotificationsRead": NotificationsRead,
     "CommentAdded": CommentAdded,
+    "CommentDeleted": CommentDeleted,
+    "CommentEdited": CommentEdited,
     "PostDeleted": PostDeleted,
+    "PostEdited": PostEdited,
     "PostPublished": PostPublished,
 }

@@ -14,11 +14,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from command_api.accounts import access_tokens, refresh_tokens, registration, tickets
+from command_api.accounts.commands.edit_profile import EditProfile
 from command_api.accounts.models import AccountGuard
 from command_api.accounts.passwords import is_password, weaknesses
 from command_api.accounts.shapes import (
     Login,
     Problem,
+    Profile,
+    ProfileBody,
     Refresh,
     Registration,
     SignedInAnswer,
@@ -32,6 +35,7 @@ from command_api.vault import people
 from command_api.vault.people import Person
 from command_api.web.answers import TOKEN_HEADER, CommandView, token_of
 from command_api.web.bodies import NoBody
+from schemas.types import Event
 from shared import clock
 from shared.errors import Conflict, FieldError, Unauthenticated, ValidationFailed
 
@@ -86,6 +90,24 @@ class SignOut(OpenView):
         """Ends the session that this refresh token belongs to."""
         refresh_tokens.revoke(Refresh.of(request)["refresh"], clock.now())
         return Response(status=204)
+
+
+class Me(CommandView):
+    @extend_schema(request=ProfileBody, responses={200: Profile, 202: Profile, 400: Problem})
+    def patch(self, request: Request) -> Response:
+        """Changes one's own profile; what is left out stays."""
+        command = EditProfile(actor_id=self.actor_id(request), **ProfileBody.of(request))
+
+        def respond(event: Event | None) -> tuple[int, object]:
+            # Still under the account's lock, so that the vault takes one person's edits in the order of the log.
+            if event is not None:
+                people.change_profile(command.actor_id, command.display_name, command.bio)
+            person = people.by_id(command.actor_id)
+            if person is None:
+                raise Unauthenticated("this account is not active")
+            return 200, profile(person)
+
+        return self.carry_out(request, command, respond)
 
 
 class WebSocketTickets(CommandView):

@@ -7,13 +7,13 @@ from uuid import UUID
 from rest_framework import serializers
 
 from command_api.accounts import access_tokens
+from command_api.accounts.commands.edit_profile import BIO_CHARACTERS_MAX, DISPLAY_NAME_CHARACTERS_MAX
 from command_api.vault.people import Person
-from command_api.web.bodies import Body, Text
+from command_api.web.bodies import Body, Flag, Id, Language, Text
 from command_api.web.rendering import moment
 from shared.ids import micros_of
 
 USERNAME = re.compile(r"[a-z0-9_]{3,30}")
-DISPLAY_NAME_CHARACTERS_MAX = 80
 PASSWORD_CHARACTERS_MIN = 10
 
 
@@ -35,6 +35,16 @@ class Registration(Body):
     password = Text(min_length=PASSWORD_CHARACTERS_MIN, write_only=True)
     password_confirm = Text(required=False, write_only=True)
     display_name = Text(required=False, max_length=DISPLAY_NAME_CHARACTERS_MAX)
+
+
+class ProfileBody(Body):
+    """What changes in one's profile; what is left out stays."""
+
+    display_name = Text(required=False, allow_blank=True, max_length=DISPLAY_NAME_CHARACTERS_MAX)
+    bio = Text(required=False, allow_blank=True, max_length=BIO_CHARACTERS_MAX)
+    language = Language(required=False)
+    avatar_media_id = Id(required=False, allow_null=True)
+    private = Flag(required=False)
 
 
 class Login(Body):
@@ -109,7 +119,7 @@ def profile(person: Person) -> dict[str, Any]:
         "id": str(person.user_id),
         "username": person.username,
         "display_name": person.display_name,
-        "bio": "",
+        "bio": person.bio,
         "avatar": None,
         "private": False,
         "created_at": moment(micros_of(person.created_at)),

@@ -10,14 +10,17 @@ from rest_framework.response import Response
 from command_api.accounts.shapes import Problem
 from command_api.posts import shapes
 from command_api.posts.commands.add_comment import AddComment
+from command_api.posts.commands.delete_comment import DeleteComment
 from command_api.posts.commands.delete_post import DeletePost
+from command_api.posts.commands.edit_comment import EditComment
+from command_api.posts.commands.edit_post import EditPost
 from command_api.posts.commands.publish_post import PublishPost
 from command_api.posts.text import mentioned_names
 from command_api.vault import people
 from command_api.vault.people import Person
 from command_api.web.answers import CommandView
 from command_api.web.bodies import NoBody
-from schemas.types import CommentAdded, Event, PostPublished
+from schemas.types import CommentAdded, CommentEdited, Event, PostEdited, PostPublished
 from shared.errors import Unauthenticated
 
 
@@ -49,6 +52,34 @@ class Posts(CommandView):
 
 
 class Post(CommandView):
+    @extend_schema(
+        request=shapes.PostChange,
+        responses={
+            200: shapes.PostEditedAnswer,
+            202: shapes.PostEditedAnswer,
+            400: Problem,
+            403: Problem,
+            404: Problem,
+        },
+    )
+    def patch(self, request: Request, post_id: UUID) -> Response:
+        """Changes the text of one's own post; the versions before stay readable."""
+        body = shapes.PostChange.of(request)
+        author = writer(self.actor_id(request))
+        command = EditPost(
+            actor_id=author.user_id,
+            post_id=post_id,
+            content=body["content"],
+            hashtags=tuple(body["hashtags"]),
+            people=people_named(body["content"]),
+        )
+
+        def respond(event: Event | None) -> tuple[int, Any]:
+            assert event is None or isinstance(event, PostEdited)
+            return 200, shapes.edited_post(event, command, author)
+
+        return self.carry_out(request, command, respond)
+
     @extend_schema(request=None, responses={200: shapes.PostGone, 202: shapes.PostGone, 403: Problem, 404: Problem})
     def delete(self, request: Request, post_id: UUID) -> Response:
         """Deletes one's own post, for good."""
@@ -79,6 +110,41 @@ class Comments(CommandView):
             return 201, shapes.comment(event, command, author)
 
         return self.carry_out(request, command, respond)
+
+
+class Comment(CommandView):
+    @extend_schema(
+        request=shapes.CommentChange,
+        responses={
+            200: shapes.CommentEditedAnswer,
+            202: shapes.CommentEditedAnswer,
+            400: Problem,
+            403: Problem,
+            404: Problem,
+        },
+    )
+    def patch(self, request: Request, comment_id: UUID) -> Response:
+        """Changes the text of one's own comment."""
+        content = shapes.CommentChange.of(request)["content"]
+        author = writer(self.actor_id(request))
+        command = EditComment(
+            actor_id=author.user_id, comment_id=comment_id, content=content, people=people_named(content)
+        )
+
+        def respond(event: Event | None) -> tuple[int, Any]:
+            assert event is None or isinstance(event, CommentEdited)
+            return 200, shapes.edited_comment(event, command, author)
+
+        return self.carry_out(request, command, respond)
+
+    @extend_schema(
+        request=None, responses={200: shapes.CommentGone, 202: shapes.CommentGone, 403: Problem, 404: Problem}
+    )
+    def delete(self, request: Request, comment_id: UUID) -> Response:
+        """Deletes one's own comment, for good; what answers it stays."""
+        NoBody.of(request)
+        command = DeleteComment(self.actor_id(request), comment_id)
+        return self.carry_out(request, command, lambda event: (200, {"id": str(comment_id), "deleted": True}))
 
 
 def writer(actor_id: UUID) -> Person:

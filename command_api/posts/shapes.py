@@ -9,16 +9,16 @@ from rest_framework import serializers
 from command_api.accounts.shapes import author
 from command_api.posts.commands import add_comment, publish_post
 from command_api.posts.commands.add_comment import AddComment
+from command_api.posts.commands.edit_comment import EditComment
+from command_api.posts.commands.edit_post import EditPost
 from command_api.posts.commands.publish_post import PublishPost
 from command_api.posts.state import PUBLIC, VISIBILITIES
-from command_api.posts.text import as_read
+from command_api.posts.text import all_hashtags, as_read, with_mentions
 from command_api.vault.people import Person
-from command_api.web.bodies import Body, Id, Items, OneOf, Text
+from command_api.web.bodies import Body, Id, Items, Language, OneOf, Text
 from command_api.web.rendering import moment
-from schemas.types import CommentAdded, PostPublished
-
-LANGUAGE = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
-LANGUAGE_CHARACTERS_MAX = 35
+from schemas.types import CommentAdded, CommentEdited, PostEdited, PostPublished
+from shared.ids import time_of
 
 
 class PostBody(Body):
@@ -26,13 +26,24 @@ class PostBody(Body):
 
     content = Text(allow_blank=True, max_length=publish_post.CONTENT_CHARACTERS_MAX)
     visibility = OneOf(choices=VISIBILITIES, default=PUBLIC)
-    language = serializers.RegexField(
-        LANGUAGE, required=False, allow_null=True, default=None, max_length=LANGUAGE_CHARACTERS_MAX
-    )
+    language = Language(required=False, allow_null=True, default=None)
     media_ids = Items(child=Id(), default=list, max_length=publish_post.MEDIA_MAX)
     reply_to = Id(required=False, allow_null=True, default=None)
     quote_of = Id(required=False, allow_null=True, default=None)
     hashtags = Items(child=Text(allow_blank=True), default=list, max_length=publish_post.HASHTAGS_GIVEN_MAX)
+
+
+class PostChange(Body):
+    """A post's new text; `hashtags` adds to those in it, as when publishing."""
+
+    content = Text(allow_blank=True, max_length=publish_post.CONTENT_CHARACTERS_MAX)
+    hashtags = Items(child=Text(allow_blank=True), default=list, max_length=publish_post.HASHTAGS_GIVEN_MAX)
+
+
+class CommentChange(Body):
+    """A comment's new text."""
+
+    content = Text(allow_blank=True, max_length=add_comment.CONTENT_CHARACTERS_MAX)
 
 
 class CommentBody(Body):
@@ -85,6 +96,36 @@ class CommentAnswer(serializers.Serializer[Any]):
     viewer = serializers.JSONField()
 
 
+class PostEditedAnswer(serializers.Serializer[Any]):
+    """The text as it is now; `edited_at` is null when it was so before."""
+
+    id = serializers.UUIDField()
+    author = Author()
+    content = serializers.CharField()
+    hashtags = serializers.ListField(child=serializers.CharField())
+    mentions = serializers.ListField(child=serializers.DictField(child=serializers.CharField()))
+    created_at = serializers.DateTimeField()
+    edited_at = serializers.DateTimeField(allow_null=True)
+
+
+class CommentEditedAnswer(serializers.Serializer[Any]):
+    """The text as it is now; `edited_at` is null when it was so before."""
+
+    id = serializers.UUIDField()
+    author = Author()
+    content = serializers.CharField()
+    mentions = serializers.ListField(child=serializers.DictField(child=serializers.CharField()))
+    created_at = serializers.DateTimeField()
+    edited_at = serializers.DateTimeField(allow_null=True)
+
+
+class CommentGone(serializers.Serializer[Any]):
+    """A comment that was deleted."""
+
+    id = serializers.UUIDField()
+    deleted = serializers.BooleanField()
+
+
 class PostGone(serializers.Serializer[Any]):
     """A post that was deleted."""
 
@@ -127,6 +168,36 @@ def comment(event: CommentAdded, command: AddComment, person: Person) -> dict[st
         "edited_at": None,
         "counts": {"likes": 0, "replies": 0},
         "viewer": {"liked": None},
+    }
+
+
+def _edited(content: str, people: Iterable[tuple[str, UUID]]) -> dict[str, Any]:
+    """The text as it will be read, and whom it mentions."""
+    stored, mentioned_ids = with_mentions(content, dict(people))
+    names = {user_id: name for name, user_id in people}
+    return {"content": as_read(stored, names), "mentions": mentions(mentioned_ids, names)}
+
+
+def edited_post(event: PostEdited | None, command: EditPost, person: Person) -> dict[str, Any]:
+    """What an edit concerns; the rest of the post is the read side's."""
+    return {
+        "id": str(command.post_id),
+        "author": author(person),
+        **_edited(command.content, command.people),
+        "hashtags": all_hashtags(command.content, command.hashtags),
+        "created_at": moment(time_of(command.post_id)),
+        "edited_at": moment(event.occurred_at) if event else None,
+    }
+
+
+def edited_comment(event: CommentEdited | None, command: EditComment, person: Person) -> dict[str, Any]:
+    """What an edit concerns; the rest of the comment is the read side's."""
+    return {
+        "id": str(command.comment_id),
+        "author": author(person),
+        **_edited(command.content, command.people),
+        "created_at": moment(time_of(command.comment_id)),
+        "edited_at": moment(event.occurred_at) if event else None,
     }
 
 

@@ -33,6 +33,11 @@ def hashtags_in(text: str) -> list[str]:
     return distinct(found)
 
 
+def all_hashtags(text: str, given: Iterable[str]) -> list[str]:
+    """The hashtags of a text and those given beside it, each once."""
+    return distinct([*hashtags_in(text), *(folded_hashtag(word.removeprefix("#")) for word in given)])
+
+
 def folded_hashtag(word: str) -> str:
     """The one form of a hashtag by which it is compared: NFKC, case-folded; empty when nothing is left of it."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold())

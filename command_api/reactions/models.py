@@ -1,4 +1,4 @@
-"""The guard table of reactions."""
+"""The guard tables of reactions and bookmarks."""
 
 from django.db import models
 
@@ -15,3 +15,16 @@ class ReactionGuard(models.Model):
 
     class Meta:
         db_table = "reaction"
+
+
+class BookmarkGuard(models.Model):
+    """Whether a person keeps a post; written only under their account lock."""
+
+    pk = models.CompositePrimaryKey("actor_id", "post_id")
+    actor_id = models.UUIDField()
+    post_id = models.UUIDField()
+    active = models.BooleanField()
+    last_event = models.UUIDField()
+
+    class Meta:
+        db_table = "bookmark"

@@ -5,7 +5,7 @@ from django.db.models.functions import Lower
 
 
 class Account(models.Model):
-    """Who a person is: `username` is folded; `password` is Django's encoded hash."""
+    """Who a person is: `username` is folded; `password` is Django's encoded hash; `bio` as their profile has it."""
 
     user_id = models.UUIDField(primary_key=True)
     username = models.TextField()
@@ -13,6 +13,7 @@ class Account(models.Model):
     display_name = models.TextField()
     password = models.TextField()
     created_at = models.DateTimeField()
+    bio = models.TextField(db_default="")
 
     class Meta:
         db_table = "account"

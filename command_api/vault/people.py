@@ -13,7 +13,8 @@ from command_api.vault.router import VAULT
 from shared.errors import Conflict, FieldError
 from shared.ids import datetime_of
 
-COLUMNS = "user_id, username, email, display_name, password, created_at"
+COLUMNS = "user_id, username, email, display_name, password, created_at"  # what registering gives
+PROFILE_COLUMNS = f"{COLUMNS}, bio"
 
 
 class Person(NamedTuple):
@@ -25,6 +26,7 @@ class Person(NamedTuple):
     display_name: str
     password: str
     created_at: datetime
+    bio: str = ""
 
 
 class Credentials(NamedTuple):
@@ -92,6 +94,15 @@ def add_many(people: Iterable[Credentials]) -> None:
         make_keys([row[0] for row in rows])
 
 
+def change_profile(user_id: UUID, display_name: str | None, bio: str | None) -> None:
+    """Keeps in step what answers say of a person; None leaves a field as it is."""
+    with connections[VAULT].cursor() as cursor:
+        cursor.execute(
+            "UPDATE account SET display_name = coalesce(%s, display_name), bio = coalesce(%s, bio) WHERE user_id = %s",
+            [display_name, bio, user_id],
+        )
+
+
 def note_sign_in(user_id: UUID, address: str | None, now: int) -> None:
     with connections[VAULT].cursor() as cursor:
         cursor.execute(
@@ -113,6 +124,6 @@ def destroy(user_id: UUID) -> None:
 
 def _one(condition: str, value: Any) -> Person | None:
     with connections[VAULT].cursor() as cursor:
-        cursor.execute(f"SELECT {COLUMNS} FROM account WHERE {condition}", [value])
+        cursor.execute(f"SELECT {PROFILE_COLUMNS} FROM account WHERE {condition}", [value])
         row = cursor.fetchone()
     return Person(*row) if row else None

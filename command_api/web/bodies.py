@@ -9,6 +9,8 @@ from rest_framework.request import Request
 from command_api.web.problems import escaped, field_errors
 from shared.errors import FieldError, ValidationFailed
 
+LANGUAGE = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
+LANGUAGE_CHARACTERS_MAX = 35
 # So that an answer is never much larger than what it answers.
 ERRORS_MAX = 50
 
@@ -34,6 +36,22 @@ class Id(serializers.UUIDField):
             self.fail("invalid", value=data)
         found: UUID = super().to_internal_value(data)
         return found
+
+
+class Flag(serializers.BooleanField):
+    """true or false, and nothing that could be taken for them."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class Language(serializers.RegexField):
+    """A BCP 47 tag, by its form."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(LANGUAGE, max_length=LANGUAGE_CHARACTERS_MAX, **kwargs)
 
 
 class OneOf(serializers.ChoiceField):

@@ -1,4 +1,4 @@
-"""Counts per post, comment and person, and who cares for whom: each derived from the edge or post that an event sets.
+"""Counts per post, comment and person, who cares for whom, and bookmarks: each derived from what an event sets.
 
 Affinity is whole numbers per viewer, author and UTC day (docs/semantics.md): a like weighs 1, a comment 3.
 """
@@ -6,16 +6,22 @@ Affinity is whole numbers per viewer, author and UTC day (docs/semantics.md): a 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
+from uuid import UUID
 
 from projectors.runtime.changes import NOBODY, Changes, Count, CountTable, Table
 from projectors.runtime.projection import PostgresProjection
 from schemas.types import (
     CommentAdded,
+    CommentDeleted,
+    CommentEdited,
     Event,
     NotificationsRead,
+    PostBookmarked,
     PostDeleted,
+    PostEdited,
     PostLiked,
     PostPublished,
+    PostUnbookmarked,
     PostUnliked,
     ProfileEdited,
     UserErased,
@@ -77,28 +83,27 @@ COMMENT = Table(
     name="comment",
     key={"comment_id": "uuid"},
     groups={
-        "created": {
-            "post_id": "uuid",
-            "author_id": "uuid",
-            "parent_id": "uuid",
-            "post_author_id": "uuid",
-            "day": "integer",
-        }
+        # Set by whatever is heard of the comment first, so that also a mark of its deletion goes with post and people.
+        "place": {"post_id": "uuid", "author_id": "uuid", "post_author_id": "uuid"},
+        "created": {"parent_id": "uuid", "day": "integer"},
+        "deleted": {},
     },
     whose={
         "comment_id": "author_id",
-        "created_event": "author_id",
+        "place_event": "author_id",
         "post_id": "post_author_id",
         "author_id": "author_id",
-        "parent_id": "author_id",
         "post_author_id": "post_author_id",
+        "created_event": "author_id",
+        "parent_id": "author_id",
         "day": "author_id",
+        "deleted_event": "author_id",
     },
     # A comment under an erased person's post can no longer be reached, so nothing of it is counted; its text is kept
     # elsewhere for its author.
     erased_with=("author_id", "post_author_id"),
     gone_with=("post_id",),
-    counted="created_event is not null",
+    counted="created_event is not null and deleted_event is null",
     counts=(
         Count("post_count", "comments", {"post_id": "post_id"}),
         Count("comment_count", "replies", {"comment_id": "parent_id"}),
@@ -109,6 +114,22 @@ COMMENT = Table(
             weight=COMMENT_WEIGHT,
         ),
     ),
+)
+
+# Nobody is shown what somebody keeps, so nothing is counted. A bookmark outlives its post, which then shows as not
+# available.
+BOOKMARK = Table(
+    name="bookmark",
+    key={"actor_id": "uuid", "post_id": "uuid"},
+    groups={"edge": {"active": "boolean", "since": "timestamptz"}},
+    whose={
+        "actor_id": "actor_id",
+        "post_id": "actor_id",
+        "edge_event": "actor_id",
+        "active": "actor_id",
+        "since": "actor_id",
+    },
+    erased_with=("actor_id",),
 )
 
 COUNT_TABLES = (
@@ -161,17 +182,17 @@ def fold(events: Sequence[Event]) -> Changes:
                 edge_gone = (False, None, event.post_author_id, day_of(event.occurred_at))
                 changes.set(REACTION, (event.post_id, event.subject_id), "edge", event.event_id, edge_gone)
             case CommentAdded():
-                comment = (
-                    event.post_id,
-                    event.subject_id,
-                    event.parent_id,
-                    event.post_author_id,
-                    day_of(event.occurred_at),
-                )
-                changes.set(COMMENT, (event.comment_id,), "created", event.event_id, comment)
+                created = (event.parent_id, day_of(event.occurred_at))
+                changes.set(COMMENT, (event.comment_id,), "place", event.event_id, _place(event))
+                changes.set(COMMENT, (event.comment_id,), "created", event.event_id, created)
+            case CommentDeleted():
+                changes.set(COMMENT, (event.comment_id,), "place", event.event_id, _place(event))
+                changes.set(COMMENT, (event.comment_id,), "deleted", event.event_id)
+            case PostBookmarked() | PostUnbookmarked():
+                kept = (isinstance(event, PostBookmarked), event.occurred_at)
+                changes.set(BOOKMARK, (event.subject_id, event.post_id), "edge", event.event_id, kept)
             case PostPublished():
-                created = (event.subject_id, event.quote_of_id)
-                changes.set(POST, (event.post_id,), "created", event.event_id, created)
+                changes.set(POST, (event.post_id,), "created", event.event_id, (event.subject_id, event.quote_of_id))
             case PostDeleted():
                 changes.set(POST, (event.post_id,), "deleted", event.event_id)
                 changes.remove(event.post_id, event.event_id)
@@ -179,15 +200,21 @@ def fold(events: Sequence[Event]) -> Changes:
                 changes.erase(event.subject_id, event.event_id)
             case UserRegistered() | ProfileEdited() | UserFollowed() | UserUnfollowed() | NotificationsRead():
                 pass
+            case PostEdited() | CommentEdited():
+                pass
             case _:
                 assert_never(event)
     return changes
 
 
+def _place(event: CommentAdded | CommentDeleted) -> tuple[UUID, UUID, UUID]:
+    return (event.post_id, event.subject_id, event.post_author_id)
+
+
 PROJECTION = PostgresProjection(
     name="counters",
     topics=("accounts", "posts", "engagement"),
-    tables=(POST, REACTION, COMMENT),
+    tables=(POST, REACTION, COMMENT, BOOKMARK),
     fold=fold,
     tables_sql=Path(__file__).parent / "tables.sql",
     count_tables=COUNT_TABLES,

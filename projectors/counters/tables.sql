@@ -20,15 +20,31 @@ create table if not exists counters.reaction (
   primary key (post_id, actor_id)
 ) with (fillfactor = 90);
 
+create index if not exists reaction_newest on counters.reaction (post_id, edge_event desc) where active;
+
 create table if not exists counters.comment (
   comment_id uuid primary key,
-  created_event uuid,
+  place_event uuid,
   post_id uuid,
   author_id uuid,
-  parent_id uuid,
   post_author_id uuid,
-  day integer
+  created_event uuid,
+  parent_id uuid,
+  day integer,
+  deleted_event uuid
 );
+
+-- An edge that is no longer active stays as a mark, so that an older bookmark cannot come back.
+create table if not exists counters.bookmark (
+  actor_id uuid not null,
+  post_id uuid not null,
+  edge_event uuid,
+  active boolean,
+  since timestamptz,
+  primary key (actor_id, post_id)
+) with (fillfactor = 90);
+
+create index if not exists bookmark_newest on counters.bookmark (actor_id, edge_event desc) where active;
 
 create table if not exists counters.post_count (
   post_id uuid primary key,

@@ -9,11 +9,16 @@ from uuid import UUID
 from projectors.runtime.projection import RedisProjection
 from schemas.types import (
     CommentAdded,
+    CommentDeleted,
+    CommentEdited,
     Event,
     NotificationsRead,
+    PostBookmarked,
     PostDeleted,
+    PostEdited,
     PostLiked,
     PostPublished,
+    PostUnbookmarked,
     PostUnliked,
     ProfileEdited,
     UserErased,
@@ -49,9 +54,11 @@ def fold(events: Sequence[Event]) -> FeedChanges:
                 changes.left.add((event.subject_id, event.followee_id))
             case UserErased():
                 changes.erased.add(event.subject_id)
-            case UserRegistered() | ProfileEdited() | CommentAdded():
+            case UserRegistered() | ProfileEdited() | NotificationsRead():
                 pass
-            case PostLiked() | PostUnliked() | NotificationsRead():
+            case PostEdited() | CommentAdded() | CommentEdited() | CommentDeleted():
+                pass
+            case PostLiked() | PostUnliked() | PostBookmarked() | PostUnbookmarked():
                 pass
             case _:
                 assert_never(event)

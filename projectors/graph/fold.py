@@ -8,11 +8,16 @@ from projectors.runtime.changes import Changes, Count, CountTable, Table
 from projectors.runtime.projection import PostgresProjection
 from schemas.types import (
     CommentAdded,
+    CommentDeleted,
+    CommentEdited,
     Event,
     NotificationsRead,
+    PostBookmarked,
     PostDeleted,
+    PostEdited,
     PostLiked,
     PostPublished,
+    PostUnbookmarked,
     PostUnliked,
     ProfileEdited,
     UserErased,
@@ -61,9 +66,11 @@ def fold(events: Sequence[Event]) -> Changes:
                 changes.set(FOLLOW, key, "edge", event.event_id, (False, event.occurred_at))
             case UserErased():
                 changes.erase(event.subject_id, event.event_id)
-            case UserRegistered() | ProfileEdited() | PostPublished() | PostDeleted() | CommentAdded():
+            case UserRegistered() | ProfileEdited() | NotificationsRead():
                 pass
-            case PostLiked() | PostUnliked() | NotificationsRead():
+            case PostPublished() | PostEdited() | PostDeleted() | CommentAdded() | CommentEdited() | CommentDeleted():
+                pass
+            case PostLiked() | PostUnliked() | PostBookmarked() | PostUnbookmarked():
                 pass
             case _:
                 assert_never(event)

@@ -11,6 +11,10 @@ create table if not exists graph.follow (
 -- Of all edges, not of the active ones only, so that the sweeper needs no second index on the followee.
 create index if not exists follow_followee on graph.follow (followee_id, follower_id);
 
+-- The lists of followers and of whom somebody follows, newest first.
+create index if not exists follow_newest_follower on graph.follow (followee_id, edge_event desc) where active;
+create index if not exists follow_newest_followee on graph.follow (follower_id, edge_event desc) where active;
+
 -- Kept from the rows of `follow` that really changed; a row at zero equals no row.
 create table if not exists graph.person_count (
   user_id uuid primary key,

@@ -9,11 +9,16 @@ from projectors.runtime.changes import Changes, Table
 from projectors.runtime.projection import PostgresProjection
 from schemas.types import (
     CommentAdded,
+    CommentDeleted,
+    CommentEdited,
     Event,
     NotificationsRead,
+    PostBookmarked,
     PostDeleted,
+    PostEdited,
     PostLiked,
     PostPublished,
+    PostUnbookmarked,
     PostUnliked,
     ProfileEdited,
     UserErased,
@@ -72,6 +77,19 @@ READ_MARK = Table(
 )
 
 
+Cause = (
+    UserFollowed
+    | UserUnfollowed
+    | PostLiked
+    | PostUnliked
+    | PostPublished
+    | PostEdited
+    | CommentAdded
+    | CommentEdited
+    | CommentDeleted
+)
+
+
 class Told(NamedTuple):
     """One person told one thing. `post_id` is the post without which there is nothing to tell."""
 
@@ -96,15 +114,23 @@ def fold(events: Sequence[Event]) -> Changes:
                 _cause(changes, event, False, {}, [_liked(event)])
             case CommentAdded():
                 _cause(changes, event, True, {}, _told_by_comment(event))
+            case CommentEdited():
+                mentioned = _mentioned(event.newly_mentioned_ids, "comment", event.comment_id, event.post_id)
+                _cause(changes, event, True, {}, mentioned)
+            case CommentDeleted():
+                _withdraw(changes, event)
             case PostPublished():
                 _cause(changes, event, True, {}, _told_by_post(event))
+            case PostEdited():
+                mentioned = _mentioned(event.newly_mentioned_ids, "post", event.post_id, event.post_id)
+                _cause(changes, event, True, {}, mentioned)
             case NotificationsRead():
                 _read(changes, event)
             case PostDeleted():
                 changes.remove(event.post_id, event.event_id)
             case UserErased():
                 changes.erase(event.subject_id, event.event_id)
-            case UserRegistered() | ProfileEdited():
+            case UserRegistered() | ProfileEdited() | PostBookmarked() | PostUnbookmarked():
                 pass
             case _:
                 assert_never(event)
@@ -124,13 +150,12 @@ def _liked(event: PostLiked | PostUnliked) -> Told:
     return Told(event.post_author_id, "like", "post", event.post_id, event.post_id)
 
 
-def _told_by_comment(event: CommentAdded) -> Iterator[Told]:
+def _told_by_comment(event: CommentAdded | CommentDeleted) -> Iterator[Told]:
     """The parent's author, the post's author, the people mentioned: whom several name gets the first."""
     if event.parent_author_id is not None:
         yield Told(event.parent_author_id, "reply", "comment", event.comment_id, event.post_id)
     yield Told(event.post_author_id, "comment", "comment", event.comment_id, event.post_id)
-    for mentioned_id in event.mentioned_ids:
-        yield Told(mentioned_id, "mention", "comment", event.comment_id, event.post_id)
+    yield from _mentioned(event.mentioned_ids, "comment", event.comment_id, event.post_id)
 
 
 def _told_by_post(event: PostPublished) -> Iterator[Told]:
@@ -139,13 +164,17 @@ def _told_by_post(event: PostPublished) -> Iterator[Told]:
         yield Told(event.reply_to_author_id, "reply", "post", event.post_id, event.post_id)
     if event.quote_of_author_id is not None:
         yield Told(event.quote_of_author_id, "quote", "post", event.post_id, event.post_id)
-    for mentioned_id in event.mentioned_ids:
-        yield Told(mentioned_id, "mention", "post", event.post_id, event.post_id)
+    yield from _mentioned(event.mentioned_ids, "post", event.post_id, event.post_id)
+
+
+def _mentioned(user_ids: Sequence[UUID], target_type: str, target_id: UUID, post_id: UUID) -> Iterator[Told]:
+    for user_id in user_ids:
+        yield Told(user_id, "mention", target_type, target_id, post_id)
 
 
 def _cause(
     changes: Changes,
-    event: UserFollowed | UserUnfollowed | PostLiked | PostUnliked | CommentAdded | PostPublished,
+    event: Cause,
     active: bool,
     data: dict[str, str],
     told: Iterator[Told] | Sequence[Told],
@@ -156,9 +185,24 @@ def _cause(
         if recipient_id in done:
             continue
         done.add(recipient_id)
-        identifier = notification_id(recipient_id, event.subject_id, verb, target_id)
-        values = (event.subject_id, verb, target_type, target_id, post_id, data, active, event.occurred_at)
-        changes.set(NOTIFICATION, (recipient_id, identifier), "cause", event.event_id, values)
+        _tell(changes, event, active, data, Told(recipient_id, verb, target_type, target_id, post_id))
+
+
+def _withdraw(changes: Changes, event: CommentDeleted) -> None:
+    """Takes back whatever anybody was told of the comment, by its first version or by an edit of it.
+
+    One person may have been told two things, of an answer and later of a mention, so that none is left out here.
+    """
+    for told in _told_by_comment(event):
+        if told.recipient_id != event.subject_id:
+            _tell(changes, event, False, {}, told)
+
+
+def _tell(changes: Changes, event: Cause, active: bool, data: dict[str, str], told: Told) -> None:
+    recipient_id, verb, target_type, target_id, post_id = told
+    identifier = notification_id(recipient_id, event.subject_id, verb, target_id)
+    values = (event.subject_id, verb, target_type, target_id, post_id, data, active, event.occurred_at)
+    changes.set(NOTIFICATION, (recipient_id, identifier), "cause", event.event_id, values)
 
 
 def _read(changes: Changes, event: NotificationsRead) -> None:

@@ -1,18 +1,24 @@
-"""Posts and the comments under them: what was published, whose it is and who may see it."""
+"""Posts, their versions, and the comments under them: what was written, whose it is and who may see it."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
+from uuid import UUID
 
 from projectors.runtime.changes import Changes, Table
 from projectors.runtime.projection import PostgresProjection
 from schemas.types import (
     CommentAdded,
+    CommentDeleted,
+    CommentEdited,
     Event,
     NotificationsRead,
+    PostBookmarked,
     PostDeleted,
+    PostEdited,
     PostLiked,
     PostPublished,
+    PostUnbookmarked,
     PostUnliked,
     ProfileEdited,
     UserErased,
@@ -21,13 +27,15 @@ from schemas.types import (
     UserUnfollowed,
 )
 
+# Every event about a post or comment says whose it is and where it stands, in a group of its own: what comes late, or
+# alone, still goes with its author and its post.
 # Whom a post answers, quotes or mentions is part of what its author said: it goes with the author, not with them.
 POST = Table(
     name="post",
     key={"post_id": "uuid"},
     groups={
+        "place": {"author_id": "uuid"},
         "created": {
-            "author_id": "uuid",
             "visibility": "text",
             "language": "text",
             "media_ids": "uuid[]",
@@ -37,10 +45,16 @@ POST = Table(
             "quote_of_author_id": "uuid",
             "created_at": "timestamptz",
         },
-        "content": {"content": "text", "hashtags": "text[]", "mentioned_ids": "uuid[]"},
+        "content": {
+            "content": "text",
+            "hashtags": "text[]",
+            "mentioned_ids": "uuid[]",
+            "edited_at": "timestamptz",
+        },
     },
     whose={
         "post_id": "author_id",
+        "place_event": "author_id",
         "author_id": "author_id",
         "visibility": "author_id",
         "language": "author_id",
@@ -54,28 +68,54 @@ POST = Table(
         "content": "author_id",
         "hashtags": "author_id",
         "mentioned_ids": "author_id",
+        "edited_at": "author_id",
         "content_event": "author_id",
     },
     erased_with=("author_id",),
     gone_with=("post_id",),
 )
 
+# A version's id is that of the event that wrote it: versions are in the order of time, and none is ever changed.
+POST_VERSION = Table(
+    name="post_version",
+    key={"post_id": "uuid", "version_id": "uuid"},
+    groups={
+        "written": {
+            "author_id": "uuid",
+            "content": "text",
+            "hashtags": "text[]",
+            "mentioned_ids": "uuid[]",
+            "written_at": "timestamptz",
+        }
+    },
+    whose={
+        "post_id": "author_id",
+        "version_id": "author_id",
+        "author_id": "author_id",
+        "content": "author_id",
+        "hashtags": "author_id",
+        "mentioned_ids": "author_id",
+        "written_at": "author_id",
+        "written_event": "author_id",
+    },
+    erased_with=("author_id",),
+    gone_with=("post_id",),
+)
+
+# A deleted comment stays as a mark without its text, since what answers it hangs on it.
 # A comment under an erased person's post stays its own author's; a deleted post takes its comments along.
 COMMENT = Table(
     name="comment",
     key={"comment_id": "uuid"},
     groups={
-        "created": {
-            "post_id": "uuid",
-            "author_id": "uuid",
-            "parent_id": "uuid",
-            "parent_author_id": "uuid",
-            "created_at": "timestamptz",
-        },
-        "content": {"content": "text", "mentioned_ids": "uuid[]"},
+        "place": {"post_id": "uuid", "author_id": "uuid"},
+        "created": {"parent_id": "uuid", "parent_author_id": "uuid", "created_at": "timestamptz"},
+        "content": {"content": "text", "mentioned_ids": "uuid[]", "edited_at": "timestamptz"},
+        "deleted": {},
     },
     whose={
         "comment_id": "author_id",
+        "place_event": "author_id",
         "post_id": "author_id",
         "author_id": "author_id",
         "parent_id": "author_id",
@@ -84,7 +124,9 @@ COMMENT = Table(
         "created_event": "author_id",
         "content": "author_id",
         "mentioned_ids": "author_id",
+        "edited_at": "author_id",
         "content_event": "author_id",
+        "deleted_event": "author_id",
     },
     erased_with=("author_id",),
     gone_with=("post_id",),
@@ -97,15 +139,23 @@ def fold(events: Sequence[Event]) -> Changes:
         match event:
             case PostPublished():
                 _publish(changes, event)
+            case PostEdited():
+                _write(changes, event, edited_at=event.occurred_at)
             case CommentAdded():
                 _comment(changes, event)
+            case CommentEdited():
+                edited = (event.content, list(event.mentioned_ids), event.occurred_at)
+                _say(changes, event, edited)
+            case CommentDeleted():
+                _say(changes, event, (None, [], None))
+                changes.set(COMMENT, (event.comment_id,), "deleted", event.event_id)
             case PostDeleted():
                 changes.remove(event.post_id, event.event_id)
             case UserErased():
                 changes.erase(event.subject_id, event.event_id)
             case UserRegistered() | ProfileEdited() | UserFollowed() | UserUnfollowed():
                 pass
-            case PostLiked() | PostUnliked() | NotificationsRead():
+            case PostLiked() | PostUnliked() | PostBookmarked() | PostUnbookmarked() | NotificationsRead():
                 pass
             case _:
                 assert_never(event)
@@ -114,7 +164,6 @@ def fold(events: Sequence[Event]) -> Changes:
 
 def _publish(changes: Changes, event: PostPublished) -> None:
     created = (
-        event.subject_id,
         event.visibility,
         event.language,
         list(event.media_ids),
@@ -124,22 +173,38 @@ def _publish(changes: Changes, event: PostPublished) -> None:
         event.quote_of_author_id,
         event.occurred_at,
     )
-    content = (event.content, (event.hashtags or "").split(), list(event.mentioned_ids))
     changes.set(POST, (event.post_id,), "created", event.event_id, created)
-    changes.set(POST, (event.post_id,), "content", event.event_id, content)
+    _write(changes, event, edited_at=None)
+
+
+def _write(changes: Changes, event: PostPublished | PostEdited, edited_at: int | None) -> None:
+    """One version of a post's text, which is the post's own until a newer one comes."""
+    text = (event.content, (event.hashtags or "").split(), list(event.mentioned_ids))
+    changes.set(POST, (event.post_id,), "place", event.event_id, (event.subject_id,))
+    changes.set(POST, (event.post_id,), "content", event.event_id, (*text, edited_at))
+    written = (event.subject_id, *text, event.occurred_at)
+    changes.set(POST_VERSION, (event.post_id, event.event_id), "written", event.event_id, written)
 
 
 def _comment(changes: Changes, event: CommentAdded) -> None:
-    created = (event.post_id, event.subject_id, event.parent_id, event.parent_author_id, event.occurred_at)
-    content = (event.content, list(event.mentioned_ids))
+    created = (event.parent_id, event.parent_author_id, event.occurred_at)
     changes.set(COMMENT, (event.comment_id,), "created", event.event_id, created)
+    _say(changes, event, (event.content, list(event.mentioned_ids), None))
+
+
+def _say(
+    changes: Changes,
+    event: CommentAdded | CommentEdited | CommentDeleted,
+    content: tuple[str | None, list[UUID], int | None],
+) -> None:
+    changes.set(COMMENT, (event.comment_id,), "place", event.event_id, (event.post_id, event.subject_id))
     changes.set(COMMENT, (event.comment_id,), "content", event.event_id, content)
 
 
 PROJECTION = PostgresProjection(
     name="posts",
     topics=("posts", "accounts"),
-    tables=(POST, COMMENT),
+    tables=(POST, POST_VERSION, COMMENT),
     fold=fold,
     tables_sql=Path(__file__).with_name("tables.sql"),
     reads_text=True,

@@ -1,5 +1,6 @@
 create table if not exists posts.post (
   post_id uuid primary key,
+  place_event uuid,
   author_id uuid,
   visibility text,
   language text,
@@ -13,6 +14,7 @@ create table if not exists posts.post (
   content text,
   hashtags text[],
   mentioned_ids uuid[],
+  edited_at timestamptz,
   content_event uuid
 );
 
@@ -20,8 +22,22 @@ create table if not exists posts.post (
 create index if not exists post_author on posts.post (author_id, post_id desc);
 create index if not exists post_public on posts.post (post_id desc) where visibility = 'public';
 
+-- Every text a post ever had, the first one too; version_id is the event that wrote it.
+create table if not exists posts.post_version (
+  post_id uuid,
+  version_id uuid,
+  author_id uuid,
+  content text,
+  hashtags text[],
+  mentioned_ids uuid[],
+  written_at timestamptz,
+  written_event uuid,
+  primary key (post_id, version_id)
+);
+
 create table if not exists posts.comment (
   comment_id uuid primary key,
+  place_event uuid,
   post_id uuid,
   author_id uuid,
   parent_id uuid,
@@ -30,7 +46,12 @@ create table if not exists posts.comment (
   created_event uuid,
   content text,
   mentioned_ids uuid[],
-  content_event uuid
+  edited_at timestamptz,
+  content_event uuid,
+  deleted_event uuid
 );
 
 create index if not exists comment_post on posts.comment (post_id, comment_id);
+create index if not exists comment_parent on posts.comment (parent_id, comment_id) where parent_id is not null;
+-- Few: those that may have to show as removed.
+create index if not exists comment_deleted on posts.comment (post_id) where deleted_event is not null;

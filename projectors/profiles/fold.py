@@ -8,11 +8,16 @@ from projectors.runtime.changes import Changes, Table
 from projectors.runtime.projection import PostgresProjection
 from schemas.types import (
     CommentAdded,
+    CommentDeleted,
+    CommentEdited,
     Event,
     NotificationsRead,
+    PostBookmarked,
     PostDeleted,
+    PostEdited,
     PostLiked,
     PostPublished,
+    PostUnbookmarked,
     PostUnliked,
     ProfileEdited,
     UserErased,
@@ -64,9 +69,11 @@ def fold(events: Sequence[Event]) -> Changes:
                 _edit(changes, event)
             case UserErased():
                 changes.erase(event.subject_id, event.event_id)
-            case UserFollowed() | UserUnfollowed() | PostPublished() | PostDeleted() | CommentAdded():
+            case UserFollowed() | UserUnfollowed() | NotificationsRead():
                 pass
-            case PostLiked() | PostUnliked() | NotificationsRead():
+            case PostPublished() | PostEdited() | PostDeleted() | CommentAdded() | CommentEdited() | CommentDeleted():
+                pass
+            case PostLiked() | PostUnliked() | PostBookmarked() | PostUnbookmarked():
                 pass
             case _:
                 assert_never(event)

@@ -10,10 +10,11 @@ from rest_framework.response import Response
 from query_api.cursors import flag_of, invalid_parameter
 from query_api.described import read_of
 from query_api.pipeline import Page
-from query_api.posts.comments import CommentNode, CommentRow, comment_trees, flat_comments, live_comment, replies_to
-from query_api.posts.present import present_comment, present_post, present_tree
+from query_api.posts.comments import CommentNode, CommentRow, comment_trees, flat_comments, replies_to, shown_comment
+from query_api.posts.history import VersionRow, versions
+from query_api.posts.present import present_comment, present_post, present_tree, present_version
 from query_api.posts.queries import PostRow, visible_post
-from query_api.shapes import Comment, CommentPage, Post
+from query_api.shapes import Comment, CommentPage, Post, VersionPage
 from query_api.views import ReadView, page_of
 from shared.errors import NotFound
 
@@ -28,6 +29,22 @@ class PostView(ReadView):
     @read_of("posts", "getPost", Post, problems=(400, 401, 404))
     def get(self, request: Request, post_id: UUID) -> Response:
         return Response(present_post(_visible(post_id, self.viewer)))
+
+
+class HistoryView(ReadView):
+    """The versions of a post's text, newest first, for whoever may read the post."""
+
+    projections = POST_PROJECTIONS
+
+    @read_of("posts", "listPostVersions", VersionPage, paged=True, problems=(400, 401, 404))
+    def get(self, request: Request, post_id: UUID) -> Response:
+        _visible(post_id, self.viewer)
+        return page_of(
+            request,
+            f"versions:{post_id.hex}",
+            lambda before, limit: _versions(post_id, before, limit),
+            present_version,
+        )
 
 
 class CommentsView(ReadView):
@@ -64,13 +81,13 @@ class CommentsView(ReadView):
 
 
 class CommentView(ReadView):
-    """One comment."""
+    """One comment; a deleted one that something answers shows as removed."""
 
     projections = POST_PROJECTIONS
 
     @read_of("comments", "getComment", Comment, problems=(400, 401, 404))
     def get(self, request: Request, comment_id: UUID) -> Response:
-        return Response(present_comment(_live(comment_id, self.viewer)))
+        return Response(present_comment(_shown(comment_id, self.viewer)))
 
 
 class RepliesView(ReadView):
@@ -80,7 +97,7 @@ class RepliesView(ReadView):
 
     @read_of("comments", "listReplies", CommentPage, paged=True, problems=(400, 401, 404))
     def get(self, request: Request, comment_id: UUID) -> Response:
-        comment = _live(comment_id, self.viewer)
+        comment = _shown(comment_id, self.viewer)
         return _replies_page(request, comment.post_id, comment_id)
 
 
@@ -91,9 +108,9 @@ def _visible(post_id: UUID, viewer_id: UUID | None) -> PostRow:
     return post
 
 
-def _live(comment_id: UUID, viewer_id: UUID | None) -> CommentRow:
+def _shown(comment_id: UUID, viewer_id: UUID | None) -> CommentRow:
     """A comment can be reached while its post can."""
-    comment = live_comment(comment_id)
+    comment = shown_comment(comment_id)
     if comment is None or visible_post(comment.post_id, viewer_id) is None:
         raise NotFound("There is no such comment here")
     return comment
@@ -106,6 +123,11 @@ def _replies_page(request: Request, post_id: UUID, parent_id: UUID) -> Response:
         lambda after, limit: _cut(replies_to(post_id, parent_id, after, limit + 1), limit),
         present_comment,
     )
+
+
+def _versions(post_id: UUID, before: UUID | None, limit: int) -> Page[VersionRow]:
+    rows = versions(post_id, before, limit + 1)
+    return Page(rows[:limit], rows[limit - 1].version_id if len(rows) > limit else None)
 
 
 def _cut(rows: list[CommentRow], limit: int) -> Page[CommentRow]:

@@ -1,7 +1,9 @@
-"""Comments as their readers see them, flat or as a tree; a parent that is missing stands as removed above its replies.
+"""Comments as their readers see them, flat or as a tree; one that is deleted shows as removed above what answers it.
 
-A comment is there when it was added, its author is not erased and is known, and its post is not gone. Comments are
-listed oldest first, so that what is added while somebody pages comes after what they have read.
+A comment is there when it was added, its author is not erased and is known, and its post is not gone. It is live unless
+it was deleted; a deleted one is shown, as removed, while something live hangs below it, be it through others that are
+deleted. A parent of which nothing is left at all stands as removed at the top of the tree. Comments are listed oldest
+first, so that what is added while somebody pages comes after what they have read.
 """
 
 from collections.abc import Sequence
@@ -16,58 +18,94 @@ DESCENDANTS_MAX = 500
 DEPTH_MAX = 32
 
 # Which comments are there; `c` is the comment.
-LIVE_SQL: LiteralString = """
-       c.created_event is not null and c.content_event is not null
+THERE_SQL: LiteralString = """
+       c.created_event is not null
    and not exists (select from posts.erased e where e.user_id = c.author_id)
    and not exists (select from profiles.erased e where e.user_id = c.author_id)
    and exists (select from profiles.person a where a.user_id = c.author_id and a.created_event is not null)"""
 
+LIVE_SQL: LiteralString = "c.content_event is not null and c.deleted_event is null and " + THERE_SQL
+DELETED_SQL: LiteralString = "c.deleted_event is not null and " + THERE_SQL
+
+# The deleted comments of a post that are shown: those that something live answers, and upwards from there.
+REMOVED_SQL: LiteralString = (
+    """
+removed (comment_id, parent_id) as (
+    select c.comment_id, c.parent_id from posts.comment c
+     where c.post_id = (select post_id from place) and """
+    + DELETED_SQL
+    + """
+       and exists (select from posts.comment reply
+                    where reply.parent_id = c.comment_id and reply.post_id = c.post_id and """
+    + LIVE_SQL.replace("c.", "reply.")
+    + """)
+    union
+    select c.comment_id, c.parent_id from removed below
+      join posts.comment c on c.comment_id = below.parent_id
+     where c.post_id = (select post_id from place) and """
+    + DELETED_SQL
+    + ")"
+)
+
+OF_POST_SQL: LiteralString = "with recursive place as (select %(post)s::uuid as post_id)," + REMOVED_SQL
+
 COLUMNS_SQL: LiteralString = """
 select c.comment_id, c.post_id, c.parent_id, c.author_id, a.username, a.display_name, a.avatar_media_id, c.content,
-       c.mentioned_ids, c.created_at,
+       c.mentioned_ids, c.created_at, c.edited_at,
        (select jsonb_object_agg(m.user_id, m.username)
           from profiles.person m
          where m.user_id = any(c.mentioned_ids) and m.username is not null
            and not exists (select from profiles.erased e where e.user_id = m.user_id)) as mentioned,
-       coalesce(n.likes, 0) as likes, coalesce(n.replies, 0) as replies
+       coalesce(n.likes, 0) as likes, coalesce(n.replies, 0) as replies, c.deleted_event is not null as removed
   from posts.comment c
   join profiles.person a on a.user_id = c.author_id
   left join counters.comment_count n on n.comment_id = c.comment_id
 """
 
-ONE_SQL: LiteralString = COLUMNS_SQL + " where c.comment_id = %(id)s and " + LIVE_SQL
+SHOWN_SQL: LiteralString = "(" + LIVE_SQL + " or c.comment_id in (select comment_id from removed))"
+
+ONE_SQL: LiteralString = (
+    "with recursive place as (select post_id from posts.comment where comment_id = %(id)s),"
+    + REMOVED_SQL
+    + COLUMNS_SQL
+    + " where c.comment_id = %(id)s and "
+    + SHOWN_SQL
+)
 
 FLAT_SQL: LiteralString = (
-    COLUMNS_SQL
+    OF_POST_SQL
+    + COLUMNS_SQL
     + " where c.post_id = %(post)s and c.comment_id > %(after)s and "
-    + LIVE_SQL
+    + SHOWN_SQL
     + " order by c.comment_id limit %(limit)s"
 )
 
 REPLIES_SQL: LiteralString = (
-    COLUMNS_SQL
+    OF_POST_SQL
+    + COLUMNS_SQL
     + " where c.post_id = %(post)s and c.parent_id = %(parent)s and c.comment_id > %(after)s and "
-    + LIVE_SQL
+    + SHOWN_SQL
     + " order by c.comment_id limit %(limit)s"
 )
 
-# Roots are the comments without a parent and the missing parents of others.
+# Roots are the shown comments without a parent, and the parents of shown ones of which nothing is left.
 ROOTS_SQL: LiteralString = (
-    """
+    OF_POST_SQL
+    + """
 select root_id from (
     (select c.comment_id as root_id from posts.comment c
       where c.post_id = %(post)s and c.comment_id > %(after)s and c.parent_id is null and """
-    + LIVE_SQL
+    + SHOWN_SQL
     + """
       order by c.comment_id limit %(limit)s)
     union all
     (select distinct c.parent_id from posts.comment c
       where c.post_id = %(post)s and c.parent_id > %(after)s and """
-    + LIVE_SQL
+    + SHOWN_SQL
     + """
         and not exists (select from posts.comment parent
                          where parent.comment_id = c.parent_id and parent.post_id = c.post_id and """
-    + LIVE_SQL.replace("c.", "parent.")
+    + THERE_SQL.replace("c.", "parent.")
     + """)
       order by c.parent_id limit %(limit)s)
 ) as roots order by root_id limit %(limit)s"""
@@ -75,27 +113,28 @@ select root_id from (
 
 # Breadth first, so that what is cut off where a tree is too large is its deepest part.
 TREE_SQL: LiteralString = (
-    """
-with recursive below (comment_id, depth) as (
+    OF_POST_SQL
+    + """
+, below (comment_id, depth) as (
     select id, 0 from unnest(%(roots)s::uuid[]) as r (id)
     union all
     select c.comment_id, below.depth + 1 from below
       join posts.comment c on c.post_id = %(post)s and c.parent_id = below.comment_id
      where below.depth < %(depth)s and """
-    + LIVE_SQL
+    + SHOWN_SQL
     + """)
 , nearest as (select comment_id, depth from below order by depth, comment_id limit %(nodes)s)
 """
     + COLUMNS_SQL
     + " join nearest on nearest.comment_id = c.comment_id where c.post_id = %(post)s and "
-    + LIVE_SQL
+    + SHOWN_SQL
     + " order by c.comment_id"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class CommentRow:
-    """A comment with all that its shape needs."""
+    """A comment with all that its shape needs; of a `removed` one only its place in the tree is shown."""
 
     comment_id: UUID
     post_id: UUID
@@ -107,22 +146,24 @@ class CommentRow:
     content: str
     mentioned_ids: Sequence[UUID] | None
     created_at: Any
+    edited_at: Any | None
     mentioned: dict[str, str] | None
     likes: int
     replies: int
+    removed: bool
 
 
 @dataclass(slots=True)
 class CommentNode:
-    """A place in the tree; `row` is None where the comment is missing and only its replies are left."""
+    """A place in the tree; `row` is None where nothing is left of the comment but its replies."""
 
     comment_id: UUID
     row: CommentRow | None
     replies: list["CommentNode"] = field(default_factory=list)
 
 
-def live_comment(comment_id: UUID) -> CommentRow | None:
-    """The comment if it is there; whether its post may be seen is for the caller."""
+def shown_comment(comment_id: UUID) -> CommentRow | None:
+    """The comment if it is shown; whether its post may be seen is for the caller."""
     row = database.row(ONE_SQL, {"id": comment_id})
     return None if row is None else CommentRow(*row)
 

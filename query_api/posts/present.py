@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from query_api.posts.comments import CommentNode, CommentRow
+from query_api.posts.history import VersionRow
 from query_api.posts.queries import PostRow
 from query_api.posts.rules import effective_visibility
 
@@ -19,11 +20,28 @@ def moment(value: datetime) -> str:
     return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def moment_or_none(value: datetime | None) -> str | None:
+    return None if value is None else moment(value)
+
+
 def identifier(value: UUID | None) -> str | None:
     return None if value is None else str(value)
 
 
-def author(row: PostRow | CommentRow) -> dict[str, Any]:
+class Written(Protocol):
+    """What an author's card is made of."""
+
+    @property
+    def author_id(self) -> UUID: ...
+    @property
+    def username(self) -> str: ...
+    @property
+    def display_name(self) -> str | None: ...
+    @property
+    def avatar_media_id(self) -> UUID | None: ...
+
+
+def author(row: Written) -> dict[str, Any]:
     return {
         "id": str(row.author_id),
         "username": row.username,
@@ -68,7 +86,7 @@ def present_post(row: PostRow) -> dict[str, Any]:
         "media": [{"id": str(each)} for each in row.media_ids or ()],
         "reply_to": identifier(row.reply_to_id),
         "quote_of": identifier(row.quote_of_id),
-        "edited_at": None,
+        "edited_at": moment_or_none(row.edited_at),
         "created_at": moment(row.created_at),
         "counts": {
             "likes": row.likes,
@@ -77,7 +95,7 @@ def present_post(row: PostRow) -> dict[str, Any]:
             "quotes": row.quotes,
             "reactions": row.reactions or {},
         },
-        "viewer": {"liked": row.liked, "shared": False, "bookmarked": False},
+        "viewer": {"liked": row.liked, "shared": False, "bookmarked": row.bookmarked},
     }
     if row.quote_of_id is not None:
         shape["quoted_post"] = present_quoted(row.quote_of_id, row.quoted)
@@ -92,11 +110,26 @@ def present_quoted(post_id: UUID, row: PostRow | None) -> dict[str, Any]:
         "available": True,
         "author": author(row),
         "content": text(row.content, row.mentioned_ids, row.mentioned),
+        "edited_at": moment_or_none(row.edited_at),
         "created_at": moment(row.created_at),
     }
 
 
+def present_version(row: VersionRow) -> dict[str, Any]:
+    """One version of a post's text, mentions under today's names."""
+    return {
+        "id": str(row.version_id),
+        "content": text(row.content, row.mentioned_ids, row.mentioned),
+        "hashtags": list(row.hashtags or ()),
+        "mentions": mentions(row.mentioned_ids, row.mentioned),
+        "written_at": moment(row.written_at),
+    }
+
+
 def present_comment(row: CommentRow) -> dict[str, Any]:
+    """A comment's shape; a deleted one has nothing but its place in the tree."""
+    if row.removed:
+        return removed_comment(row.comment_id, row.post_id, row.parent_id)
     return {
         "id": str(row.comment_id),
         "post_id": str(row.post_id),
@@ -105,15 +138,19 @@ def present_comment(row: CommentRow) -> dict[str, Any]:
         "content": text(row.content, row.mentioned_ids, row.mentioned),
         "mentions": mentions(row.mentioned_ids, row.mentioned),
         "created_at": moment(row.created_at),
-        "edited_at": None,
+        "edited_at": moment_or_none(row.edited_at),
         "counts": {"likes": row.likes, "replies": row.replies},
         "viewer": {"liked": None},
     }
+
+
+def removed_comment(comment_id: UUID, post_id: UUID, parent_id: UUID | None) -> dict[str, Any]:
+    return {"id": str(comment_id), "post_id": str(post_id), "parent_id": identifier(parent_id), "removed": True}
 
 
 def present_tree(node: CommentNode, post_id: UUID) -> dict[str, Any]:
     """A comment with its `replies`, or the placeholder of a missing one."""
     replies = [present_tree(reply, post_id) for reply in node.replies]
     if node.row is None:
-        return {"id": str(node.comment_id), "post_id": str(post_id), "removed": True, "replies": replies}
+        return removed_comment(node.comment_id, post_id, None) | {"replies": replies}
     return present_comment(node.row) | {"replies": replies}

@@ -36,7 +36,7 @@ with wanted as (
     union
     select quote_of_id from posts.post where post_id = any(%(ids)s::uuid[]) and quote_of_id is not null)
 select p.post_id, p.author_id, a.username, a.display_name, a.avatar_media_id, p.content, p.language, p.hashtags,
-       p.media_ids, p.mentioned_ids, p.quote_of_id, p.created_at,
+       p.media_ids, p.mentioned_ids, p.quote_of_id, p.created_at, p.edited_at,
        (select jsonb_object_agg(m.user_id, m.username)
           from profiles.person m
          where m.user_id = any(p.mentioned_ids) and m.username is not null
@@ -46,7 +46,9 @@ select p.post_id, p.author_id, a.username, a.display_name, a.avatar_media_id, p.
        (select jsonb_object_agg(r.reaction, r.n) from counters.reaction_count r where r.post_id = p.post_id and r.n > 0)
            as reactions,
        (select r.reaction from counters.reaction r
-         where r.post_id = p.post_id and r.actor_id = %(viewer)s::uuid and r.active) as liked,"""
+         where r.post_id = p.post_id and r.actor_id = %(viewer)s::uuid and r.active) as liked,
+       exists (select from counters.bookmark b
+                where b.actor_id = %(viewer)s::uuid and b.post_id = p.post_id and b.active) as bookmarked,"""
     + FACTS_SQL
     + """
   from wanted w"""
@@ -82,6 +84,7 @@ class PostRow:
     mentioned_ids: Sequence[UUID] | None
     quote_of_id: UUID | None
     created_at: Any
+    edited_at: Any | None
     mentioned: dict[str, str] | None
     likes: int
     comments: int
@@ -89,6 +92,7 @@ class PostRow:
     quotes: int
     reactions: dict[str, int] | None
     liked: str | None
+    bookmarked: bool
     visibility: str
     author_private: bool
     reply_to_id: UUID | None

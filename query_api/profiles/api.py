@@ -1,5 +1,6 @@
 """People over HTTP: oneself, others, and what they posted."""
 
+from typing import ClassVar, LiteralString
 from uuid import UUID
 
 from rest_framework.request import Request
@@ -11,8 +12,8 @@ from query_api.posts.present import present_post
 from query_api.posts.queries import authored_ids, hydrate
 from query_api.posts.rules import may_see
 from query_api.profiles.present import present_profile
-from query_api.profiles.queries import ProfileRow, profile
-from query_api.shapes import PostPage, Profile
+from query_api.profiles.queries import FOLLOWERS_SQL, FOLLOWING_SQL, FollowList, ProfileRow, profile
+from query_api.shapes import PostPage, Profile, ProfilePage
 from query_api.views import ReadView, page_of
 from shared.errors import NotFound
 
@@ -70,6 +71,38 @@ class MyPostsView(UserPostsView):
     @read_of("users", "listMyPosts", PostPage, paged=True, bearer=True)
     def get(self, request: Request, name_or_id: str = "") -> Response:
         return super().get(request, str(self.reader))
+
+
+class FollowersView(ReadView):
+    """Who follows somebody, the newest follow first."""
+
+    projections = PROFILE_PROJECTIONS
+    list_sql: ClassVar[LiteralString] = FOLLOWERS_SQL
+    list_name: ClassVar[str] = "followers"
+
+    @read_of("users", "listFollowers", ProfilePage, paged=True, problems=(400, 401, 404))
+    def get(self, request: Request, name_or_id: str) -> Response:
+        user_id = _found(name_or_id, self.viewer).user_id
+        follows = FollowList(self.list_sql, user_id, self.viewer)
+        return page_of(
+            request,
+            f"{self.list_name}:{user_id.hex}",
+            lambda after, limit: read_page(
+                follows.skeleton, follows.hydrate, lambda row: True, after=after, limit=limit
+            ),
+            present_profile,
+        )
+
+
+class FollowingView(FollowersView):
+    """Whom somebody follows, the newest follow first."""
+
+    list_sql = FOLLOWING_SQL
+    list_name = "following"
+
+    @read_of("users", "listFollowing", ProfilePage, paged=True, problems=(400, 401, 404))
+    def get(self, request: Request, name_or_id: str) -> Response:
+        return super().get(request, name_or_id)
 
 
 def _found(name_or_id: str, viewer_id: UUID | None) -> ProfileRow:

@@ -1,5 +1,6 @@
 """Profiles as their viewers see them: who somebody is, their counts, and how they and the viewer stand to another."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
@@ -23,6 +24,17 @@ select a.user_id, a.username, a.display_name, a.bio, a.avatar_media_id, coalesce
 
 BY_ID_SQL: LiteralString = PROFILE_SQL + "a.user_id = %(user)s"
 BY_NAME_SQL: LiteralString = PROFILE_SQL + "a.username = %(name)s"
+BY_IDS_SQL: LiteralString = PROFILE_SQL + "a.user_id = any(%(users)s::uuid[])"
+
+FOLLOWERS_SQL: LiteralString = """
+select edge_event, follower_id as user_id from graph.follow
+ where followee_id = %(user)s and active and edge_event < coalesce(%(before)s::uuid, %(last)s::uuid)
+ order by edge_event desc limit %(limit)s"""
+FOLLOWING_SQL: LiteralString = """
+select edge_event, followee_id as user_id from graph.follow
+ where follower_id = %(user)s and active and edge_event < coalesce(%(before)s::uuid, %(last)s::uuid)
+ order by edge_event desc limit %(limit)s"""
+LAST_ID = UUID(int=(1 << 128) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,29 @@ def profile(name_or_id: str, viewer_id: UUID | None) -> ProfileRow | None:
     else:
         row = database.row(BY_NAME_SQL, {"name": name_or_id.lower(), "viewer": viewer_id})
     return None if row is None else ProfileRow(*row)
+
+
+class FollowList:
+    """Somebody's followers, or those they follow, by the event of the follow, newest first."""
+
+    def __init__(self, statement: LiteralString, user_id: UUID, viewer_id: UUID | None) -> None:
+        self._statement = statement
+        self._user_id = user_id
+        self._viewer_id = viewer_id
+        self._people: dict[UUID, UUID] = {}  # event -> person, of what was listed so far
+
+    def skeleton(self, before: UUID | None, limit: int) -> list[UUID]:
+        parameters = {"user": self._user_id, "before": before, "last": LAST_ID, "limit": limit}
+        found = database.rows(self._statement, parameters)
+        self._people.update((row.edge_event, row.user_id) for row in found)
+        return [row.edge_event for row in found]
+
+    def hydrate(self, events: Sequence[UUID]) -> dict[UUID, ProfileRow]:
+        """The people behind these follows who are there, by event."""
+        users = [self._people[event] for event in events]
+        found = database.rows(BY_IDS_SQL, {"users": users, "viewer": self._viewer_id})
+        there = {row.user_id: ProfileRow(*row) for row in found}
+        return {event: there[self._people[event]] for event in events if self._people[event] in there}
 
 
 def _as_id(text: str) -> UUID | None:

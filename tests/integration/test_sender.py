@@ -30,7 +30,22 @@ from projectors.runtime.stores.postgres import PostgresStore, connect
 from schemas.types import Event, NotificationsRead, PostDeleted, UserErased
 from shared.environment import REPOSITORY, Environment
 from tests.runtime.engine import Engine, read_database
-from tests.specs.fold_cases import ANA, BEN, CLEO, DAN, at, commented, followed, identifier, liked, published, unliked
+from tests.specs.fold_cases import (
+    ANA,
+    BEN,
+    CLEO,
+    DAN,
+    at,
+    comment_deleted,
+    comment_edited,
+    commented,
+    edited,
+    followed,
+    identifier,
+    liked,
+    published,
+    unliked,
+)
 
 HERE = Partition("engagement", 0)
 POST = published(1, ANA)
@@ -110,6 +125,27 @@ def test_only_what_came_or_went_is_told(
     asyncio.run(applied(own_environment, *batches))
     expected = [(ANA, seq, like_of(BEN), operation) for seq, operation in enumerate(operations, start=1)]
     assert frames(engine) == expected
+
+
+def test_a_deleted_comment_is_removed_for_everyone_who_was_told(engine: Engine, own_environment: Environment) -> None:
+    comment = commented(2, BEN, POST, mentioned_ids=(CLEO,))
+    edit = comment_edited(3, comment, mentioned_ids=(CLEO, DAN), newly_mentioned_ids=(DAN,))
+    deletion = comment_deleted(4, comment, mentioned_ids=(CLEO, DAN))
+    asyncio.run(applied(own_environment, [comment], [edit], [deletion], [comment, edit]))
+    assert frames(engine) == [
+        (recipient, seq, notification_id(recipient, BEN, verb, comment.comment_id), operation)
+        for recipient, verb in ((ANA, "comment"), (CLEO, "mention"), (DAN, "mention"))
+        for seq, operation in ((1, "set"), (2, "remove"))
+    ]
+
+
+def test_an_edit_is_told_to_whom_it_mentions_first(engine: Engine, own_environment: Environment) -> None:
+    post = published(2, ANA, mentioned_ids=(BEN,))
+    edit = edited(3, post, mentioned_ids=(BEN, CLEO), newly_mentioned_ids=(CLEO,))
+    asyncio.run(applied(own_environment, [post], [edit]))
+    assert frames(engine) == [
+        (recipient, 1, notification_id(recipient, ANA, "mention", post.post_id), "set") for recipient in (BEN, CLEO)
+    ]
 
 
 def test_read_marks_tell_nobody(engine: Engine, own_environment: Environment) -> None:

@@ -8,18 +8,23 @@ keeps indexes; feeds and notification lists are made when asked for.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from schemas.types import (
     CommentAdded,
+    CommentDeleted,
+    CommentEdited,
     Event,
     NotificationsRead,
+    PostBookmarked,
     PostDeleted,
+    PostEdited,
     PostLiked,
     PostPublished,
+    PostUnbookmarked,
     PostUnliked,
     ProfileEdited,
     UserErased,
@@ -27,20 +32,14 @@ from schemas.types import (
     UserRegistered,
     UserUnfollowed,
 )
+from tests.model.causes import EVENTS_THAT_TELL, Cause, causes_of
 from tests.model.sets import NIL, greatest, grouped, newest, newest_first
 
-# A notification's id is uuid5 of recipient, actor, verb and target in this namespace; clients keep these ids, so it
-# never changes.
-NAMESPACE = UUID("5f0f5c1e-7c33-5d0c-9b0a-6b1f0d3b9a51")
 MICROS_PER_HOUR = 3_600_000_000
 MICROS_PER_DAY = 24 * MICROS_PER_HOUR
 HALF_LIFE_DAYS = 14
 LIKE_WEIGHT, COMMENT_WEIGHT = 1, 3
 RANKED_ITEMS_MAX = 400
-EVENTS_THAT_TELL: tuple[type[Any], ...] = (
-    PostLiked, PostUnliked, UserFollowed, UserUnfollowed, CommentAdded, PostPublished,
-)  # fmt: skip
-
 E = TypeVar("E", bound=Any)
 F = TypeVar("F", bound=Any)
 
@@ -61,25 +60,6 @@ class Person(NamedTuple):
     avatar_media_id: Said | None
     language: Said | None
     private: Said | None
-
-
-class Cause(NamedTuple):
-    """One event's reason to tell `recipient_id` something, or, when not `active`, to take that back."""
-
-    recipient_id: UUID
-    actor_id: UUID
-    verb: str
-    target_type: str
-    target_id: UUID
-    post_id: UUID | None
-    data: dict[str, str]
-    active: bool
-    event_id: UUID
-    occurred_at: int
-
-    @property
-    def notification_id(self) -> UUID:
-        return uuid5(NAMESPACE, f"{self.recipient_id.hex}:{self.actor_id.hex}:{self.verb}:{self.target_id.hex}")
 
 
 class Notification(NamedTuple):
@@ -116,6 +96,8 @@ class Model:
             for event in self._all(PostPublished)
             if event.subject_id in self.persons and event.post_id not in self.deleted
         }
+        self.deleted_comments = {event.comment_id for event in self._all(CommentDeleted)}
+        # Those that were added, deleted ones too: what answers one hangs on it.
         self.comments: dict[UUID, CommentAdded] = {
             event.comment_id: event
             for event in self._all(CommentAdded)
@@ -209,6 +191,41 @@ class Model:
         return grouped((post.subject_id, post_id) for post_id, post in self.posts.items())
 
     @cached_property
+    def versions(self) -> dict[UUID, set[PostPublished | PostEdited]]:
+        """The events that wrote the text of each post that is there."""
+        return grouped(
+            (event.post_id, event) for event in self._either(PostPublished, PostEdited) if event.post_id in self.posts
+        )
+
+    @cached_property
+    def texts(self) -> dict[UUID, PostPublished | PostEdited]:
+        """The event that last wrote the text of each post."""
+        return newest(self._either(PostPublished, PostEdited), by=lambda event: event.post_id)
+
+    def history(self, post_id: UUID, viewer_id: UUID | None) -> list[UUID]:
+        """The ids of a post's versions, newest first, for who may see the post."""
+        post = self.posts.get(post_id)
+        ids = (version.event_id for version in self.versions.get(post_id, ()))
+        return newest_first(ids) if post and self.may_see(viewer_id, post) else []
+
+    @cached_property
+    def bookmarks(self) -> dict[tuple[UUID, UUID], PostBookmarked | PostUnbookmarked]:
+        """The newest word of each (actor, post), the actor not being erased; the post need not be there."""
+        return newest(
+            (event for event in self._either(PostBookmarked, PostUnbookmarked) if event.subject_id not in self.erased),
+            by=lambda event: (event.subject_id, event.post_id),
+        )
+
+    def bookmarks_of(self, actor_id: UUID) -> list[UUID]:
+        """The posts that somebody keeps, the last kept first."""
+        kept = {
+            event.event_id: post_id
+            for (who, post_id), event in self.bookmarks.items()
+            if who == actor_id and isinstance(event, PostBookmarked)
+        }
+        return [kept[event_id] for event_id in newest_first(kept)]
+
+    @cached_property
     def reactions(self) -> dict[tuple[UUID, UUID], PostLiked]:
         """The active reaction of each (post, actor), the post being there and the actor not erased."""
         words = newest(
@@ -233,11 +250,13 @@ class Model:
 
     @cached_property
     def counted_comments(self) -> dict[UUID, CommentAdded]:
-        """Every comment and reply that counts: its post is there and its author is not erased."""
+        """Every comment and reply that counts: not deleted, its post there and its author not erased."""
         return {
             event.comment_id: event
             for event in self._all(CommentAdded)
-            if event.post_id in self.posts and event.subject_id not in self.erased
+            if event.post_id in self.posts
+            and event.subject_id not in self.erased
+            and event.comment_id not in self.deleted_comments
         }
 
     @cached_property
@@ -365,9 +384,30 @@ class Model:
             if self.may_see(viewer_id, self.posts[post_id])
         )
 
+    @cached_property
+    def comment_events(self) -> dict[UUID, set[CommentAdded | CommentEdited | CommentDeleted]]:
+        """All that was ever said of each comment."""
+        return grouped(
+            (event.comment_id, event)
+            for event in (*self._either(CommentAdded, CommentEdited), *self._all(CommentDeleted))
+        )
+
     def comments_under(self, post_id: UUID) -> set[UUID]:
         """The ids of the comments and replies that stand under a post."""
-        return {comment_id for comment_id, comment in self.comments.items() if comment.post_id == post_id}
+        return {
+            comment_id
+            for comment_id, comment in self.comments.items()
+            if comment.post_id == post_id and comment_id not in self.deleted_comments
+        }
+
+    def removed_under(self, post_id: UUID) -> set[UUID]:
+        """The ids of the deleted comments that show as removed: something that stands hangs below them."""
+        there = {comment_id: each for comment_id, each in self.comments.items() if each.post_id == post_id}
+        return {
+            removed
+            for comment_id in self.comments_under(post_id)
+            for removed in _removed_above(comment_id, there, self.deleted_comments)
+        }
 
     # Notifications
 
@@ -383,6 +423,7 @@ class Model:
                 if cause.recipient_id in self.persons
                 and cause.actor_id in self.persons
                 and (cause.post_id is None or cause.post_id in self.posts)
+                and cause.target_id not in self.deleted_comments
             ),
             by=lambda cause: (cause.recipient_id, cause.actor_id, cause.verb, cause.target_id),
         )
@@ -445,34 +486,11 @@ class Model:
         return sum(notification.unread for notification in self.notifications_of(recipient_id))
 
 
-def causes_of(event: Event) -> Iterator[Cause]:
-    """Whom one event tells what: at most one cause per recipient, and none to the actor."""
-    told: list[tuple[UUID | None, str, str, UUID, UUID | None]] = []
-    match event:
-        case UserFollowed() | UserUnfollowed():
-            told = [(event.followee_id, "follow", "user", event.followee_id, None)]
-        case PostLiked() | PostUnliked():
-            told = [(event.post_author_id, "like", "post", event.post_id, event.post_id)]
-        case CommentAdded():
-            told = [
-                (event.parent_author_id, "reply", "comment", event.comment_id, event.post_id),
-                (event.post_author_id, "comment", "comment", event.comment_id, event.post_id),
-                *((user_id, "mention", "comment", event.comment_id, event.post_id) for user_id in event.mentioned_ids),
-            ]
-        case PostPublished():
-            told = [
-                (event.reply_to_author_id, "reply", "post", event.post_id, event.post_id),
-                (event.quote_of_author_id, "quote", "post", event.post_id, event.post_id),
-                *((user_id, "mention", "post", event.post_id, event.post_id) for user_id in event.mentioned_ids),
-            ]
-    # The first verb for a recipient stands: a dict of the reversed list keeps exactly that one.
-    first = {entry[0]: entry for entry in reversed(told)}
-    return (
-        Cause(
-            recipient_id, event.subject_id, verb, target_type, target_id, post_id,
-            {"reaction": event.reaction} if isinstance(event, PostLiked) else {},
-            not isinstance(event, PostUnliked | UserUnfollowed), event.event_id, event.occurred_at,
-        )
-        for recipient_id, verb, target_type, target_id, post_id in first.values()
-        if recipient_id is not None and recipient_id != event.subject_id
-    )  # fmt: skip
+def _removed_above(comment_id: UUID, there: Mapping[UUID, CommentAdded], deleted: set[UUID]) -> Iterator[UUID]:
+    """The deleted comments between this one and the next above it that stands, or the top."""
+    passed: set[UUID] = set()
+    parent_id = there[comment_id].parent_id
+    while parent_id in there and parent_id in deleted and parent_id not in passed:
+        yield parent_id
+        passed.add(parent_id)
+        parent_id = there[parent_id].parent_id

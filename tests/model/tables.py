@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from schemas.types import UserFollowed
+from schemas.types import CommentAdded, CommentDeleted, CommentEdited, PostBookmarked, PostEdited, UserFollowed
 from shared.ids import datetime_of
 from tests.model.reference import MICROS_PER_DAY, Model, Said
 
@@ -112,23 +112,50 @@ def _graph_counts(model: Model) -> dict[Key, Row]:
 def _posts(model: Model) -> dict[Key, Row]:
     return {
         (post_id,): (
-            post.subject_id, post.visibility, post.language, post.media_ids, post.reply_to_id, post.reply_to_author_id,
-            post.quote_of_id, post.quote_of_author_id, datetime_of(post.occurred_at), post.event_id,
-            post.content, tuple((post.hashtags or "").split()), post.mentioned_ids, post.event_id,
+            text.event_id, post.subject_id, post.visibility, post.language, post.media_ids, post.reply_to_id,
+            post.reply_to_author_id, post.quote_of_id, post.quote_of_author_id, datetime_of(post.occurred_at),
+            post.event_id, text.content, tuple((text.hashtags or "").split()), text.mentioned_ids,
+            datetime_of(text.occurred_at) if isinstance(text, PostEdited) else None, text.event_id,
         )
         for post_id, post in model.posts.items()
+        for text in [model.texts[post_id]]
+    }  # fmt: skip
+
+
+def _post_versions(model: Model) -> dict[Key, Row]:
+    return {
+        (post_id, text.event_id): (
+            text.subject_id, text.content, tuple((text.hashtags or "").split()), text.mentioned_ids,
+            datetime_of(text.occurred_at), text.event_id,
+        )
+        for post_id, versions in model.versions.items()
+        for text in versions
     }  # fmt: skip
 
 
 def _comments(model: Model) -> dict[Key, Row]:
     return {
         (comment_id,): (
-            comment.post_id, comment.subject_id, comment.parent_id, comment.parent_author_id,
-            datetime_of(comment.occurred_at), comment.event_id, comment.content, comment.mentioned_ids,
-            comment.event_id,
+            said.event_id, comment.post_id, comment.subject_id, comment.parent_id, comment.parent_author_id,
+            datetime_of(comment.occurred_at), comment.event_id,
+            *_comment_text(said), said.event_id,
+            max((event.event_id for event in said_of if isinstance(event, CommentDeleted)), default=None),
         )
         for comment_id, comment in model.comments.items()
+        for said_of in [model.comment_events[comment_id]]
+        for said in [max(said_of, key=lambda event: event.event_id)]
     }  # fmt: skip
+
+
+def _comment_text(said: CommentAdded | CommentEdited | CommentDeleted) -> Row:
+    """What is left of the text by what was said last: nothing of a deleted comment's."""
+    if isinstance(said, CommentDeleted):
+        return (None, (), None)
+    return (
+        said.content,
+        said.mentioned_ids,
+        datetime_of(said.occurred_at) if isinstance(said, CommentEdited) else None,
+    )
 
 
 def _counted_posts(model: Model) -> dict[Key, Row]:
@@ -154,11 +181,23 @@ def _reactions(model: Model) -> dict[Key, Row]:
 def _counted_comments(model: Model) -> dict[Key, Row]:
     return {
         (comment_id,): (
-            comment.post_id, comment.subject_id, comment.parent_id, comment.post_author_id,
-            comment.occurred_at // MICROS_PER_DAY, comment.event_id,
+            max((comment.event_id, *deletions)), comment.post_id, comment.subject_id, comment.post_author_id,
+            comment.parent_id, comment.occurred_at // MICROS_PER_DAY, comment.event_id,
+            max(deletions, default=None),
         )
         for comment_id, comment in model.comments.items()
+        for deletions in [
+            [event.event_id for event in model.comment_events[comment_id] if isinstance(event, CommentDeleted)]
+        ]
     }  # fmt: skip
+
+
+def _bookmarks(model: Model) -> dict[Key, Row]:
+    return {
+        pair: (isinstance(event, PostBookmarked), datetime_of(event.occurred_at), event.event_id)
+        for pair, event in model.bookmarks.items()
+        if pair[0] in model.persons
+    }
 
 
 def _post_counts(model: Model) -> dict[Key, Row]:
@@ -228,14 +267,20 @@ TABLES: tuple[Expected, ...] = (
     ),
     Expected(
         "posts.post", ("post_id",),
-        ("author_id", "visibility", "language", "media_ids", "reply_to_id", "reply_to_author_id", "quote_of_id",
-         "quote_of_author_id", "created_at", "created_event", "content", "hashtags", "mentioned_ids", "content_event"),
+        ("place_event", "author_id", "visibility", "language", "media_ids", "reply_to_id", "reply_to_author_id",
+         "quote_of_id", "quote_of_author_id", "created_at", "created_event", "content", "hashtags", "mentioned_ids",
+         "edited_at", "content_event"),
         _posts, _author_there,
     ),
     Expected(
+        "posts.post_version", ("post_id", "version_id"),
+        ("author_id", "content", "hashtags", "mentioned_ids", "written_at", "written_event"),
+        _post_versions, _present("author_id", "post_id"),
+    ),
+    Expected(
         "posts.comment", ("comment_id",),
-        ("post_id", "author_id", "parent_id", "parent_author_id", "created_at", "created_event", "content",
-         "mentioned_ids", "content_event"),
+        ("place_event", "post_id", "author_id", "parent_id", "parent_author_id", "created_at", "created_event",
+         "content", "mentioned_ids", "edited_at", "content_event", "deleted_event"),
         _comments, _present("author_id", "post_id"),
     ),
     Expected(
@@ -248,8 +293,13 @@ TABLES: tuple[Expected, ...] = (
     ),
     Expected(
         "counters.comment", ("comment_id",),
-        ("post_id", "author_id", "parent_id", "post_author_id", "day", "created_event"),
+        ("place_event", "post_id", "author_id", "post_author_id", "parent_id", "day", "created_event",
+         "deleted_event"),
         _counted_comments, _present("post_id", "author_id"),
+    ),
+    Expected(
+        "counters.bookmark", ("actor_id", "post_id"), ("active", "since", "edge_event"),
+        _bookmarks, _present("actor_id"),
     ),
     Expected(
         "counters.post_count", ("post_id",), ("likes", "comments", "shares", "quotes"),

@@ -51,9 +51,11 @@ def random_script(dice: random.Random) -> list[Action]:
                 return (anybody(), some_post(), dice.choice([None, some_post()]), mentioned())
             case "like":
                 return (anybody(), some_post(), dice.choice(REACTIONS))
-            case "unlike":
+            case "unlike" | "keep" | "let go":
                 return (anybody(), some_post())
-            case "delete":
+            case "rewrite" | "reword":
+                return (some_post(), mentioned())
+            case "delete" | "withdraw":
                 return (some_post(),)
             case "edit":
                 return (anybody(), "Ana", "a bio", dice.choice([None, True, False]))
@@ -62,10 +64,11 @@ def random_script(dice: random.Random) -> list[Action]:
         return (anybody(), anybody())
 
     verbs = dice.choices(
-        ["publish", "comment", "like", "unlike", "follow", "unfollow", "edit", "read", "delete"],
-        weights=[15, 15, 40, 8, 12, 4, 2, 3, 1],
+        ["publish", "comment", "like", "unlike", "follow", "unfollow", "edit", "read", "delete", "rewrite", "reword",
+         "withdraw", "keep", "let go"],
+        weights=[15, 15, 40, 8, 12, 4, 2, 3, 1, 4, 3, 4, 5, 2],
         k=EVENTS,
-    )
+    )  # fmt: skip
     script: list[Action] = [(verb, arguments(verb), dice.choice(STEPS[:3])) for verb in ["publish", *verbs]]
     return [*script, ("erase", (PEOPLE - 1,), STEPS[0])]
 

@@ -1,11 +1,13 @@
 """Histories of a small society, as hypothesis draws them, and the ways in which its events may be delivered.
 
-Each event is well formed (it names the true author of a post, nobody follows themselves), since commands see to that.
-All else is adversarial: people, posts and comments come from small pools known beforehand, so that a like may be older
+Each event is well formed (it names the true author of a post, nobody follows themselves, an edit names as new whom
+nothing earlier mentioned, a deleted comment is neither edited nor older than its text), since commands see to that. All
+else is adversarial: people, posts and comments come from small pools known beforehand, so that a like may be older
 than its post, a deletion older than the publication, an erasure anywhere, and a person may never register at all. A
 delivery is any order of the events with any of them again, cut anywhere into batches: more than Kafka could ever do.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +18,16 @@ from hypothesis.strategies import DrawFn
 
 from schemas.types import (
     CommentAdded,
+    CommentDeleted,
+    CommentEdited,
     Event,
     NotificationsRead,
+    PostBookmarked,
     PostDeleted,
+    PostEdited,
     PostLiked,
     PostPublished,
+    PostUnbookmarked,
     PostUnliked,
     ProfileEdited,
     UserErased,
@@ -29,7 +36,7 @@ from schemas.types import (
     UserUnfollowed,
 )
 from shared.ids import mint, time_of
-from tests.model.reference import causes_of
+from tests.model.causes import causes_of
 
 PEOPLE = 5
 REACTIONS = ("like", "love", "laugh")
@@ -51,8 +58,13 @@ ACTIONS: dict[str, st.SearchStrategy[Any]] = {
     ),
     "delete": st.tuples(st.integers(0, 9)),
     "comment": st.tuples(persons, st.integers(0, 9), someone_or_none, mentions),
+    "rewrite": st.tuples(st.integers(0, 9), mentions),
+    "reword": st.tuples(st.integers(0, 9), mentions),
+    "withdraw": st.tuples(st.integers(0, 9)),
     "like": st.tuples(persons, st.integers(0, 9), st.sampled_from(REACTIONS)),
     "unlike": st.tuples(persons, st.integers(0, 9)),
+    "keep": st.tuples(persons, st.integers(0, 9)),
+    "let go": st.tuples(persons, st.integers(0, 9)),
     "read": st.tuples(persons, st.lists(st.integers(0, 30), max_size=3), someone_or_none),
     "erase": st.tuples(persons),
 }  # fmt: skip
@@ -66,7 +78,11 @@ def _actions(*verbs: str) -> st.SearchStrategy[Action]:
 scripts = st.builds(
     lambda posts, rest: posts + rest,
     st.lists(_actions("publish"), min_size=2, max_size=4),
-    st.lists(_actions(*ACTIONS, "follow", "like", "like", "comment", "comment"), min_size=8, max_size=40),
+    st.lists(
+        _actions(*ACTIONS, "follow", "like", "like", "comment", "comment", "comment", "withdraw"),
+        min_size=8,
+        max_size=48,
+    ),
 )
 
 
@@ -79,6 +95,7 @@ class _Scene:
     posts: list[tuple[UUID, UUID]]  # post, author
     comments: list[tuple[UUID, UUID, UUID]]  # comment, author, post
     events: list[Event] = field(default_factory=list)
+    mentioned: dict[UUID, set[UUID]] = field(default_factory=lambda: defaultdict(set))  # by post or comment, so far
 
     def post(self, index: int | None) -> tuple[UUID, UUID] | tuple[None, None]:
         return (None, None) if index is None or not self.posts else self.posts[index % len(self.posts)]
@@ -115,6 +132,10 @@ def society(registered: Sequence[bool], script: Sequence[Action]) -> list[Event]
         event = _event(scene, identifier, verb, arguments)
         if event is not None:
             scene.events.append(event)
+            if isinstance(event, PostPublished | PostEdited):
+                scene.mentioned[event.post_id].update(event.mentioned_ids)
+            elif isinstance(event, CommentAdded | CommentEdited):
+                scene.mentioned[event.comment_id].update(event.mentioned_ids)
     return scene.events
 
 
@@ -132,18 +153,28 @@ def _event(scene: _Scene, identifier: UUID, verb: str, arguments: Action) -> Eve
             return _post(scene, head, who, visibility, reply_to, quote_of, mentioned)
         case "comment", (who, post, parent, mentioned):
             return _comment(scene, head, who, post, parent, mentioned)
+        case "rewrite", (post, mentioned):
+            return _post_edit(scene, head, post, mentioned)
+        case ("reword", (comment, mentioned)):
+            return _comment_edit(scene, head, comment, mentioned)
+        case "withdraw", (comment,):
+            return _comment_deletion(scene, head, comment)
         case "read", (who, which, up_to):
             return _read(scene, head, who, which, up_to)
         case "erase", (who,):
             return UserErased(**head, subject_id=people[who])
-        case ("delete", (post,)) | ("like", (_, post, _)) | ("unlike", (_, post)):
+        case ("delete", (post,)) | ("like", (_, post, _)) | (("unlike" | "keep" | "let go"), (_, post)):
             post_id, author_id = scene.post(post)
             if post_id is None or author_id is None:
                 return None
             if verb == "delete":
                 return PostDeleted(**head, subject_id=author_id, post_id=post_id)
             edge = {**head, "subject_id": people[arguments[0]], "post_id": post_id, "post_author_id": author_id}
-            return PostLiked(**edge, reaction=arguments[2]) if verb == "like" else PostUnliked(**edge)
+            if verb == "like":
+                return PostLiked(**edge, reaction=arguments[2])
+            if verb == "unlike":
+                return PostUnliked(**edge)
+            return PostBookmarked(**edge) if verb == "keep" else PostUnbookmarked(**edge)
     return None
 
 
@@ -184,6 +215,52 @@ def _comment(
         **head, subject_id=scene.people[who], comment_id=head["event_id"], post_id=post_id, post_author_id=author_id,
         parent_id=parent_id, parent_author_id=parent_author_id, content=f"comment {head['event_id']}",
         mentioned_ids=tuple(scene.people[index] for index in mentioned),
+    )  # fmt: skip
+
+
+def _post_edit(scene: _Scene, head: dict[str, Any], post: int, mentioned: list[int]) -> PostEdited | None:
+    """Another text; it may be older than the first one."""
+    post_id, author_id = scene.post(post)
+    if post_id is None or author_id is None:
+        return None
+    mentioned_ids = tuple(scene.people[index] for index in mentioned)
+    return PostEdited(
+        **head, subject_id=author_id, post_id=post_id, content=f"other text {head['event_id']}",
+        hashtags="three" if mentioned else "", mentioned_ids=mentioned_ids,
+        newly_mentioned_ids=tuple(each for each in mentioned_ids if each not in scene.mentioned[post_id]),
+    )  # fmt: skip
+
+
+def _standing_comment(scene: _Scene, comment: int) -> tuple[UUID, UUID, UUID] | None:
+    """One of the comments that were added and not deleted so far."""
+    deleted = {event.comment_id for event in scene.events if isinstance(event, CommentDeleted)}
+    added = {event.comment_id for event in scene.events if isinstance(event, CommentAdded)}
+    standing = [known for known in scene.comments if known[0] in added - deleted]
+    return standing[comment % len(standing)] if standing else None
+
+
+def _comment_edit(scene: _Scene, head: dict[str, Any], comment: int, mentioned: list[int]) -> CommentEdited | None:
+    found = _standing_comment(scene, comment)
+    if found is None:
+        return None
+    comment_id, author_id, post_id = found
+    mentioned_ids = tuple(scene.people[index] for index in mentioned)
+    return CommentEdited(
+        **head, subject_id=author_id, comment_id=comment_id, post_id=post_id, content=f"other {head['event_id']}",
+        mentioned_ids=mentioned_ids,
+        newly_mentioned_ids=tuple(each for each in mentioned_ids if each not in scene.mentioned[comment_id]),
+    )  # fmt: skip
+
+
+def _comment_deletion(scene: _Scene, head: dict[str, Any], comment: int) -> CommentDeleted | None:
+    found = _standing_comment(scene, comment)
+    if found is None:
+        return None
+    added = next(event for event in scene.events if isinstance(event, CommentAdded) and event.comment_id == found[0])
+    return CommentDeleted(
+        **head, subject_id=added.subject_id, comment_id=added.comment_id, post_id=added.post_id,
+        post_author_id=added.post_author_id, parent_id=added.parent_id, parent_author_id=added.parent_author_id,
+        mentioned_ids=tuple(sorted(scene.mentioned[added.comment_id])),
     )  # fmt: skip
 
 

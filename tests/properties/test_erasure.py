@@ -41,6 +41,9 @@ def seen(model: Model, viewer_id: UUID) -> dict[str, Any]:
         "global": model.global_feed(viewer_id),
         "posts": {author_id: model.posts_of(author_id, viewer_id) for author_id in model.persons},
         "comments": {post_id: model.comments_under(post_id) for post_id in model.posts},
+        "removed": {post_id: model.removed_under(post_id) for post_id in model.posts},
+        "history": {post_id: model.history(post_id, viewer_id) for post_id in model.posts},
+        "bookmarks": [post_id for post_id in model.bookmarks_of(viewer_id) if post_id in model.posts],
         "notifications": [
             (notification.id, notification.cause, notification.unread)
             for notification in model.notifications_of(viewer_id)

@@ -110,6 +110,79 @@ class World:
             )
         return comment_id
 
+    def version(self, post_id: UUID, content: str, mentioned_ids: Iterable[UUID] = (), edit: bool = True) -> UUID:
+        """One version of a post's text, with `edit` the newest one, which is the post's own."""
+        version_id = self.tick() if edit else post_id
+        moment = datetime_of(time_of(version_id))
+        self.execute(
+            """insert into posts.post_version (post_id, version_id, author_id, content, hashtags, mentioned_ids,
+                                               written_at, written_event)
+               select post_id, %s, author_id, %s, '{}', %s, %s, %s from posts.post where post_id = %s""",
+            version_id,
+            content,
+            list(mentioned_ids),
+            moment,
+            version_id,
+            post_id,
+        )
+        if edit:
+            self.execute(
+                """update posts.post set content = %s, mentioned_ids = %s, edited_at = %s, content_event = %s
+                    where post_id = %s""",
+                content,
+                list(mentioned_ids),
+                moment,
+                version_id,
+                post_id,
+            )
+        return version_id
+
+    def edit_comment(self, comment_id: UUID, content: str) -> None:
+        event_id = self.tick()
+        self.execute(
+            "update posts.comment set content = %s, edited_at = %s, content_event = %s where comment_id = %s",
+            content,
+            datetime_of(time_of(event_id)),
+            event_id,
+            comment_id,
+        )
+
+    def delete_comment(self, comment_id: UUID) -> None:
+        """As CommentDeleted leaves it: a mark, no text, and counts without it."""
+        event_id = self.tick()
+        self.execute(
+            """update posts.comment set content = null, content_event = %s, deleted_event = %s
+                where comment_id = %s""",
+            event_id,
+            event_id,
+            comment_id,
+        )
+        self.execute(
+            """update counters.post_count set comments = comments - 1
+                where post_id = (select post_id from posts.comment where comment_id = %s)""",
+            comment_id,
+        )
+        self.execute(
+            """update counters.comment_count set replies = replies - 1
+                where comment_id = (select parent_id from posts.comment where comment_id = %s)""",
+            comment_id,
+        )
+
+    def bookmark(self, actor_id: UUID, post_id: UUID, active: bool = True) -> UUID:
+        event_id = self.tick()
+        self.execute(
+            """insert into counters.bookmark (actor_id, post_id, edge_event, active, since)
+               values (%s, %s, %s, %s, %s)
+               on conflict (actor_id, post_id)
+               do update set active = excluded.active, edge_event = excluded.edge_event""",
+            actor_id,
+            post_id,
+            event_id,
+            active,
+            datetime_of(time_of(event_id)),
+        )
+        return event_id
+
     def follow(self, follower_id: UUID, followee_id: UUID, active: bool = True) -> UUID:
         event_id = self.tick()
         self.execute(

@@ -16,7 +16,8 @@ def assert_counts_are_those_of_the_rows(engine: Engine) -> None:
         (
             """select viewer, author, day, sum(weight) from (
                select actor_id as viewer, author_id as author, day, 1 as weight from counters.reaction where active
-               union all select author_id, post_author_id, day, 3 from counters.comment where created_event is not null)
+               union all select author_id, post_author_id, day, 3 from counters.comment
+                where created_event is not null and deleted_event is null)
                as each group by 1, 2, 3""",
             "select viewer_id, author_id, day, weight from counters.affinity where weight <> 0",
         ),

@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from schemas.types import CommentAdded, Event, PostDeleted, PostLiked, PostPublished, PostUnliked, UserErased
+from schemas.types import (
+    CommentAdded,
+    CommentDeleted,
+    Event,
+    PostDeleted,
+    PostLiked,
+    PostPublished,
+    PostUnliked,
+    UserErased,
+)
 from shared.ids import day_of, time_of
 from tests.runtime.engine import Engine, Ids
 
@@ -18,7 +27,7 @@ class Town:
         self.ids = ids
         self.people = ids.many(people)
         self.authors: dict[UUID, UUID] = {}
-        self.comments: list[tuple[UUID, UUID]] = []
+        self.comments: list[CommentAdded] = []
 
     def events(self, number: int) -> Iterator[Event]:
         """That many events, newest last."""
@@ -49,12 +58,26 @@ class Town:
         if kind < 0.11:
             return PostDeleted(**common, post_id=post)
         if kind < 0.25:
-            parents = [comment for comment, under in self.comments[-200:] if under == post]
-            self.comments.append((event_id, post))
-            return CommentAdded(**about, comment_id=event_id, parent_id=random.choice([None, *parents]), content="text")
+            parents = [comment.comment_id for comment in self.comments[-200:] if comment.post_id == post]
+            added = CommentAdded(
+                **about, comment_id=event_id, parent_id=random.choice([None, *parents]), content="text"
+            )
+            self.comments.append(added)
+            return added
+        if kind < 0.27 and self.comments:
+            return self._deletion(common, random.choice(self.comments))
         if kind < 0.4:
             return PostUnliked(**about)
         return PostLiked(**about, reaction=random.choice(["like", "love"]))
+
+    def _deletion(self, common: dict[str, Any], comment: CommentAdded) -> CommentDeleted:
+        return CommentDeleted(
+            **common | {"subject_id": comment.subject_id},
+            comment_id=comment.comment_id,
+            post_id=comment.post_id,
+            post_author_id=comment.post_author_id,
+            parent_id=comment.parent_id,
+        )
 
     def _some(self, posts: list[UUID]) -> list[UUID]:
         return [self.ids.random.choice(posts[:10]), self.ids.random.choice(posts)]
@@ -78,6 +101,7 @@ def recounted(events: Iterable[Event]) -> Counts:
     everything = list({event.event_id: event for event in events}.values())
     erased = {event.subject_id for event in everything if isinstance(event, UserErased)}
     gone = {event.post_id for event in everything if isinstance(event, PostDeleted)}
+    withdrawn = {event.comment_id for event in everything if isinstance(event, CommentDeleted)}
     edges: dict[tuple[UUID, UUID], PostLiked | PostUnliked] = {}
     counts = Counts()
     for event in sorted(everything, key=lambda each: each.event_id):
@@ -90,7 +114,9 @@ def recounted(events: Iterable[Event]) -> Counts:
             counts.posts[event.subject_id] += 1
             if event.quote_of_id is not None and event.quote_of_id not in gone:
                 counts.quotes[event.quote_of_id] += 1
-        elif isinstance(event, CommentAdded) and event.post_id not in gone and event.post_author_id not in erased:
+        elif isinstance(event, CommentAdded) and not (
+            event.comment_id in withdrawn or event.post_id in gone or event.post_author_id in erased
+        ):
             counts.comments[event.post_id] += 1
             counts.affinity[event.subject_id, event.post_author_id, day] += 3
             if event.parent_id is not None:

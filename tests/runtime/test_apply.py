@@ -146,7 +146,8 @@ def test_one_batch_may_count_into_one_row_from_several_tables(counters: Engine) 
 
     async def scenario(apply: Applying) -> None:
         both = published(quoting, ann, quote_of=post)
-        both.set(COMMENT, (comment,), "created", comment, (post, ann, None, author, 1))
+        both.set(COMMENT, (comment,), "place", comment, (post, ann, author))
+        both.set(COMMENT, (comment,), "created", comment, (None, 1))
         both.set(REACTION, (post, ann), "edge", ids(), (True, "like", author, 1))
         assert await apply(both) is Outcome.APPLIED
 

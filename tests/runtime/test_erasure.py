@@ -96,7 +96,8 @@ def crowd(ids: Ids, ann: Any, others: list[Any]) -> Changes:
         for actor in (ann, *others):
             changes.set(REACTION, (post, actor), "edge", ids(), (True, "like", author, 1))
             comment = ids()
-            changes.set(COMMENT, (comment,), "created", comment, (post, actor, None, author, 1))
+            changes.set(COMMENT, (comment,), "place", comment, (post, actor, author))
+            changes.set(COMMENT, (comment,), "created", comment, (None, 1))
     return changes
 
 

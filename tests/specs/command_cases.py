@@ -11,10 +11,15 @@ from command_api.decision import Unchanged, state_of
 from command_api.routing import HANDLERS, Command
 from schemas.types import (
     CommentAdded,
+    CommentDeleted,
+    CommentEdited,
     Event,
+    PostBookmarked,
     PostDeleted,
+    PostEdited,
     PostLiked,
     PostPublished,
+    PostUnbookmarked,
     PostUnliked,
     UserErased,
     UserFollowed,
@@ -56,10 +61,27 @@ def unfollowed(follower_id: UUID, followee_id: UUID, number: int = 201) -> UserU
     return UserUnfollowed(**_times(identifier(number), follower_id), followee_id=followee_id)
 
 
-def published(author_id: UUID, visibility: str = "public", number: int = 300) -> PostPublished:
+def published(
+    author_id: UUID, visibility: str = "public", number: int = 300, mentioned_ids: tuple[UUID, ...] = ()
+) -> PostPublished:
     event_id = identifier(number)
     return PostPublished(
-        **_times(event_id, author_id), post_id=event_id, content="text", hashtags="", visibility=visibility
+        **_times(event_id, author_id),
+        post_id=event_id,
+        content="text",
+        hashtags="",
+        visibility=visibility,
+        mentioned_ids=mentioned_ids,
+    )
+
+
+def edited(post: PostPublished, content: str, mentioned_ids: tuple[UUID, ...] = (), number: int = 600) -> PostEdited:
+    return PostEdited(
+        **_times(identifier(number), post.subject_id),
+        post_id=post.post_id,
+        content=content,
+        hashtags="",
+        mentioned_ids=mentioned_ids,
     )
 
 
@@ -67,14 +89,54 @@ def post_deleted(post: PostPublished, number: int = 700) -> PostDeleted:
     return PostDeleted(**_times(identifier(number), post.subject_id), post_id=post.post_id)
 
 
-def commented(author_id: UUID, post: PostPublished, number: int = 400) -> CommentAdded:
+def commented(
+    author_id: UUID,
+    post: PostPublished,
+    number: int = 400,
+    parent: CommentAdded | None = None,
+    mentioned_ids: tuple[UUID, ...] = (),
+) -> CommentAdded:
     event_id = identifier(number)
     return CommentAdded(
         **_times(event_id, author_id),
         comment_id=event_id,
         post_id=post.post_id,
         post_author_id=post.subject_id,
+        parent_id=parent.comment_id if parent else None,
+        parent_author_id=parent.subject_id if parent else None,
         content="text",
+        mentioned_ids=mentioned_ids,
+    )
+
+
+def comment_edited(
+    comment: CommentAdded, content: str, mentioned_ids: tuple[UUID, ...] = (), number: int = 610
+) -> CommentEdited:
+    return CommentEdited(
+        **_times(identifier(number), comment.subject_id),
+        comment_id=comment.comment_id,
+        post_id=comment.post_id,
+        content=content,
+        mentioned_ids=mentioned_ids,
+    )
+
+
+def comment_deleted(comment: CommentAdded, number: int = 620) -> CommentDeleted:
+    return CommentDeleted(
+        **_times(identifier(number), comment.subject_id),
+        comment_id=comment.comment_id,
+        post_id=comment.post_id,
+        post_author_id=comment.post_author_id,
+    )
+
+
+def bookmarked(actor_id: UUID, post: PostPublished, number: int = 510) -> PostBookmarked:
+    return PostBookmarked(**_times(identifier(number), actor_id), post_id=post.post_id, post_author_id=post.subject_id)
+
+
+def unbookmarked(actor_id: UUID, post: PostPublished, number: int = 511) -> PostUnbookmarked:
+    return PostUnbookmarked(
+        **_times(identifier(number), actor_id), post_id=post.post_id, post_author_id=post.subject_id
     )
 
 

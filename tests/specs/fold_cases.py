@@ -7,11 +7,16 @@ from uuid import UUID
 from projectors.runtime.changes import Changes, Key
 from schemas.types import (
     CommentAdded,
+    CommentDeleted,
+    CommentEdited,
     Event,
     NotificationsRead,
+    PostBookmarked,
     PostDeleted,
+    PostEdited,
     PostLiked,
     PostPublished,
+    PostUnbookmarked,
     PostUnliked,
     ProfileEdited,
     UserErased,
@@ -62,6 +67,32 @@ def unliked(step: int, actor: UUID, post: PostPublished) -> PostUnliked:
     return at(step, PostUnliked, actor, post_id=post.post_id, post_author_id=post.subject_id)
 
 
+def edited(step: int, post: PostPublished, **fields: Any) -> PostEdited:
+    given = {"content": "hello again", "hashtags": "", **fields}
+    return at(step, PostEdited, post.subject_id, post_id=post.post_id, **given)
+
+
+def comment_edited(step: int, comment: CommentAdded, **fields: Any) -> CommentEdited:
+    given = {"content": "well, then", **fields}
+    of = {"comment_id": comment.comment_id, "post_id": comment.post_id}
+    return at(step, CommentEdited, comment.subject_id, **of, **given)
+
+
+def comment_deleted(step: int, comment: CommentAdded, **fields: Any) -> CommentDeleted:
+    given = {"mentioned_ids": comment.mentioned_ids, **fields}
+    of = {"comment_id": comment.comment_id, "post_id": comment.post_id, "post_author_id": comment.post_author_id}
+    above = {"parent_id": comment.parent_id, "parent_author_id": comment.parent_author_id}
+    return at(step, CommentDeleted, comment.subject_id, **of, **above, **given)
+
+
+def bookmarked(step: int, actor: UUID, post: PostPublished) -> PostBookmarked:
+    return at(step, PostBookmarked, actor, post_id=post.post_id, post_author_id=post.subject_id)
+
+
+def unbookmarked(step: int, actor: UUID, post: PostPublished) -> PostUnbookmarked:
+    return at(step, PostUnbookmarked, actor, post_id=post.post_id, post_author_id=post.subject_id)
+
+
 def followed(step: int, actor: UUID, followee: UUID) -> UserFollowed:
     return at(step, UserFollowed, actor, followee_id=followee)
 
@@ -85,10 +116,12 @@ def erased(step: int, person: UUID) -> UserErased:
 def one_of_each_kind() -> list[Event]:
     """An event of every type, for what a fold must leave alone."""
     post = published(1, ANA)
+    comment = commented(6, BEN, post)
     return [
         registered(2, ANA, "ana"), at(3, ProfileEdited, ANA, bio="x"), erased(4, DAN), post, deleted(5, post),
-        commented(6, BEN, post), liked(7, BEN, post), unliked(8, BEN, post), followed(9, BEN, ANA),
-        unfollowed(10, BEN, ANA), at(11, NotificationsRead, ANA, up_to=identifier(9)),
+        edited(12, post), comment, comment_edited(13, comment), comment_deleted(14, comment),
+        bookmarked(15, BEN, post), unbookmarked(16, BEN, post), liked(7, BEN, post), unliked(8, BEN, post),
+        followed(9, BEN, ANA), unfollowed(10, BEN, ANA), at(11, NotificationsRead, ANA, up_to=identifier(9)),
     ]  # fmt: skip
 
 

@@ -1,13 +1,25 @@
 """Given what people did, then these rows to count. Cannot catch: the counts themselves, which SQL keeps
 (tests/runtime)."""
 
-from projectors.counters.fold import COMMENT, COUNT_TABLES, POST, PROJECTION, REACTION, fold
-from schemas.types import CommentAdded, PostDeleted, PostLiked, PostPublished, PostUnliked, UserErased
+from projectors.counters.fold import BOOKMARK, COMMENT, COUNT_TABLES, POST, PROJECTION, REACTION, fold
+from schemas.types import (
+    CommentAdded,
+    CommentDeleted,
+    PostBookmarked,
+    PostDeleted,
+    PostLiked,
+    PostPublished,
+    PostUnbookmarked,
+    PostUnliked,
+    UserErased,
+)
 from shared.ids import day_of
 from tests.specs.fold_cases import (
     ANA,
     BEN,
     CLEO,
+    bookmarked,
+    comment_deleted,
     commented,
     deleted,
     delivered,
@@ -17,6 +29,7 @@ from tests.specs.fold_cases import (
     moment,
     one_of_each_kind,
     published,
+    unbookmarked,
     unliked,
 )
 
@@ -68,12 +81,36 @@ def test_a_comment_counts_for_its_post_its_parent_and_the_affinity_of_its_author
     changes = delivered(fold, first, reply)
     assert changes.rows == {
         "comment": {
-            (first.comment_id,): {"created": (identifier(2), (POST_BY_ANA.post_id, BEN, None, ANA, day(2)))},
+            (first.comment_id,): {
+                "place": (identifier(2), (POST_BY_ANA.post_id, BEN, ANA)),
+                "created": (identifier(2), (None, day(2))),
+            },
             (reply.comment_id,): {
-                "created": (identifier(3), (POST_BY_ANA.post_id, CLEO, first.comment_id, ANA, day(3)))
+                "place": (identifier(3), (POST_BY_ANA.post_id, CLEO, ANA)),
+                "created": (identifier(3), (first.comment_id, day(3))),
             },
         }
     }
+
+
+def test_a_deleted_comment_counts_no_more_and_its_mark_does_not_wait_for_the_comment() -> None:
+    comment = commented(2, BEN, POST_BY_ANA)
+    mark = {
+        "place": (identifier(3), (POST_BY_ANA.post_id, BEN, ANA)),
+        "deleted": (identifier(3), ()),
+    }
+    assert delivered(fold, comment_deleted(3, comment)).rows == {"comment": {(comment.comment_id,): mark}}
+    both = delivered(fold, comment, comment_deleted(3, comment)).rows["comment"][(comment.comment_id,)]
+    assert both == {**mark, "created": (identifier(2), (None, day(2)))}
+    assert COMMENT.counted == "created_event is not null and deleted_event is null"
+
+
+def test_a_bookmark_is_an_edge_that_outlives_its_post_and_is_counted_nowhere() -> None:
+    kept = delivered(fold, bookmarked(2, BEN, POST_BY_ANA))
+    assert kept.rows == {"bookmark": {(BEN, POST_BY_ANA.post_id): {"edge": (identifier(2), (True, moment(2)))}}}
+    again = delivered(fold, bookmarked(2, BEN, POST_BY_ANA), unbookmarked(3, BEN, POST_BY_ANA))
+    assert again.rows["bookmark"][(BEN, POST_BY_ANA.post_id)] == {"edge": (identifier(3), (False, moment(3)))}
+    assert (BOOKMARK.erased_with, BOOKMARK.gone_with, BOOKMARK.counts) == (("actor_id",), (), ())
 
 
 def test_erasure_takes_what_the_person_did_and_what_was_done_to_theirs() -> None:
@@ -99,6 +136,9 @@ def test_every_count_goes_into_a_declared_table_by_its_key() -> None:
 
 
 def test_nothing_else_touches_the_counters() -> None:
-    answered = (PostLiked, PostUnliked, CommentAdded, PostPublished, PostDeleted, UserErased)
+    answered = (
+        PostLiked, PostUnliked, PostBookmarked, PostUnbookmarked, CommentAdded, CommentDeleted, PostPublished,
+        PostDeleted, UserErased,
+    )  # fmt: skip
     changes = delivered(fold, *(event for event in one_of_each_kind() if not isinstance(event, answered)))
     assert (changes.rows, changes.erased, changes.gone) == ({}, {}, {})

@@ -7,16 +7,19 @@ import pytest
 
 from projectors.notifications.fold import NAMESPACE, NOTIFICATION, READ_MARK, fold, notification_id
 from projectors.runtime.changes import Changes
-from schemas.types import Event, NotificationsRead, ProfileEdited, UserRegistered
+from schemas.types import Event, NotificationsRead, PostBookmarked, PostUnbookmarked, ProfileEdited, UserRegistered
 from tests.specs.fold_cases import (
     ANA,
     BEN,
     CLEO,
     DAN,
     at,
+    comment_deleted,
+    comment_edited,
     commented,
     deleted,
     delivered,
+    edited,
     erased,
     followed,
     identifier,
@@ -121,6 +124,34 @@ def test_a_post_tells_each_person_one_thing(fields: dict[str, Any], expected: di
     assert told(delivered(fold, event)) == wanted
 
 
+def test_an_edit_tells_only_whom_it_mentions_first() -> None:
+    post = published(2, BEN, mentioned_ids=(ANA,))
+    edit = edited(3, post, mentioned_ids=(ANA, CLEO, BEN), newly_mentioned_ids=(CLEO, BEN))
+    changes = delivered(fold, post, edit)
+    assert told(changes) == {
+        (ANA, BEN, "mention", "post", post.post_id, post.post_id, True),
+        (CLEO, BEN, "mention", "post", post.post_id, post.post_id, True),
+    }
+    causes = {key[0]: groups["cause"][0] for key, groups in changes.rows["notification"].items()}
+    assert causes == {ANA: post.event_id, CLEO: edit.event_id}
+
+
+def test_an_edited_comment_tells_only_whom_it_mentions_first() -> None:
+    comment = commented(2, BEN, POST, mentioned_ids=(DAN,))
+    edit = comment_edited(3, comment, mentioned_ids=(DAN, CLEO), newly_mentioned_ids=(CLEO,))
+    assert told(delivered(fold, edit)) == {(CLEO, BEN, "mention", "comment", comment.comment_id, POST.post_id, True)}
+
+
+def test_a_deleted_comment_takes_back_all_that_was_told_of_it() -> None:
+    comment = commented(2, BEN, POST, mentioned_ids=(DAN,), **ANSWERED)
+    edit = comment_edited(3, comment, mentioned_ids=(CLEO,), newly_mentioned_ids=(CLEO,))
+    deletion = comment_deleted(4, comment, mentioned_ids=(DAN, CLEO, BEN))
+    assert told(delivered(fold, comment, edit, deletion)) == {
+        (recipient, BEN, verb, "comment", comment.comment_id, POST.post_id, False)
+        for recipient, verb in ((CLEO, "reply"), (ANA, "comment"), (DAN, "mention"), (CLEO, "mention"))
+    }
+
+
 def test_reading_some_marks_rows_of_the_readers_own() -> None:
     of_ana, of_ben = identifier(60), identifier(61)
     changes = delivered(fold, at(5, NotificationsRead, ANA, notification_ids=(of_ana, of_ben)))
@@ -152,7 +183,7 @@ def test_a_deleted_post_and_an_erased_person_take_their_notifications_along() ->
     assert READ_MARK.erased_with == ("recipient_id",)
 
 
-def test_profiles_tell_nobody() -> None:
-    answered = (UserRegistered, ProfileEdited)
-    changes = delivered(fold, *(event for event in one_of_each_kind() if isinstance(event, answered)))
+def test_profiles_and_bookmarks_tell_nobody() -> None:
+    ignored = (UserRegistered, ProfileEdited, PostBookmarked, PostUnbookmarked)
+    changes = delivered(fold, *(event for event in one_of_each_kind() if isinstance(event, ignored)))
     assert (changes.rows, changes.erased, changes.gone) == ({}, {}, {})

@@ -7,7 +7,7 @@ import msgspec
 from command_api.decision import UNMINTED, Reads, State, acting, visible
 from command_api.posts.content import check_content
 from command_api.posts.state import PUBLIC, VISIBILITIES
-from command_api.posts.text import distinct, folded_hashtag, hashtags_in, is_hashtag, with_mentions
+from command_api.posts.text import all_hashtags, is_hashtag, with_mentions
 from schemas.types import PostPublished
 from shared.errors import FieldError, ValidationFailed
 
@@ -51,7 +51,7 @@ def decide(command: PublishPost, state: State) -> PostPublished:
         subject_id=command.actor_id,
         post_id=UNMINTED,
         content=content,
-        hashtags=" ".join(hashtags_of(command)),
+        hashtags=" ".join(all_hashtags(command.content, command.hashtags)),
         visibility=command.visibility,
         language=command.language,
         mentioned_ids=mentioned_ids,
@@ -62,10 +62,15 @@ def decide(command: PublishPost, state: State) -> PostPublished:
     )
 
 
-def hashtags_of(command: PublishPost) -> list[str]:
-    """The hashtags of the text and those given beside it, each once."""
-    given = (folded_hashtag(word.removeprefix("#")) for word in command.hashtags)
-    return distinct([*hashtags_in(command.content), *given])
+def check_hashtags(words: tuple[str, ...]) -> list[FieldError]:
+    """What is wrong with the hashtags given beside a text."""
+    errors = []
+    if len(words) > HASHTAGS_GIVEN_MAX:
+        errors.append(FieldError("/hashtags", f"at most {HASHTAGS_GIVEN_MAX}"))
+    for index, word in enumerate(words):
+        if not is_hashtag(word):
+            errors.append(FieldError(f"/hashtags/{index}", "must be one word of letters, digits and _"))
+    return errors
 
 
 def _check(command: PublishPost) -> None:
@@ -76,10 +81,6 @@ def _check(command: PublishPost) -> None:
         errors.append(FieldError("/media_ids", f"at most {MEDIA_MAX}"))
     # There are no media yet, so that none can be known.
     errors += [FieldError(f"/media_ids/{index}", "unknown media") for index in range(len(command.media_ids))]
-    if len(command.hashtags) > HASHTAGS_GIVEN_MAX:
-        errors.append(FieldError("/hashtags", f"at most {HASHTAGS_GIVEN_MAX}"))
-    for index, word in enumerate(command.hashtags):
-        if not is_hashtag(word):
-            errors.append(FieldError(f"/hashtags/{index}", "must be one word of letters, digits and _"))
+    errors += check_hashtags(command.hashtags)
     if errors:
         raise ValidationFailed(errors[0].detail, errors)

@@ -1,0 +1,83 @@
+"""Who reacted to a post, and what somebody keeps: both by the event that did it, newest first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, LiteralString
+from uuid import UUID
+
+from query_api import database
+from query_api.posts.queries import LAST_ID, PostRow, hydrate
+from query_api.posts.rules import may_see
+from shared.ids import datetime_of, time_of
+
+REACTIONS_SQL: LiteralString = """
+select edge_event from counters.reaction
+ where post_id = %(post)s and active and edge_event < coalesce(%(before)s::uuid, %(last)s::uuid)
+ order by edge_event desc limit %(limit)s"""
+
+REACTORS_SQL: LiteralString = """
+select r.edge_event, r.actor_id as author_id, r.reaction, a.username, a.display_name, a.avatar_media_id
+  from counters.reaction r
+  join profiles.person a on a.user_id = r.actor_id and a.created_event is not null
+ where r.post_id = %(post)s and r.active and r.edge_event = any(%(events)s::uuid[])
+   and not exists (select from counters.erased e where e.user_id = r.actor_id)
+   and not exists (select from profiles.erased e where e.user_id = r.actor_id)"""
+
+BOOKMARKS_SQL: LiteralString = """
+select edge_event from counters.bookmark
+ where actor_id = %(actor)s and active and edge_event < coalesce(%(before)s::uuid, %(last)s::uuid)
+ order by edge_event desc limit %(limit)s"""
+
+KEPT_SQL: LiteralString = """
+select edge_event, post_id from counters.bookmark
+ where actor_id = %(actor)s and active and edge_event = any(%(events)s::uuid[])"""
+
+
+@dataclass(frozen=True, slots=True)
+class ReactionRow:
+    """One person's reaction; they are there."""
+
+    event_id: UUID
+    author_id: UUID
+    reaction: str
+    username: str
+    display_name: str | None
+    avatar_media_id: UUID | None
+
+    @property
+    def at(self) -> Any:
+        return datetime_of(time_of(self.event_id))
+
+
+@dataclass(frozen=True, slots=True)
+class BookmarkRow:
+    """A post that somebody keeps; `post` is None when it is not, or not for them, to be seen."""
+
+    post_id: UUID
+    post: PostRow | None
+
+
+def newest_reactions(post_id: UUID, before: UUID | None, limit: int) -> list[UUID]:
+    """The events of a post's active reactions, newest first."""
+    found = database.rows(REACTIONS_SQL, {"post": post_id, "before": before, "last": LAST_ID, "limit": limit})
+    return [row.edge_event for row in found]
+
+
+def reactions(post_id: UUID, events: Sequence[UUID]) -> dict[UUID, ReactionRow]:
+    """These reactions by event, without those of people who are not there."""
+    found = database.rows(REACTORS_SQL, {"post": post_id, "events": list(events)})
+    return {row.edge_event: ReactionRow(*row) for row in found}
+
+
+def newest_bookmarks(actor_id: UUID, before: UUID | None, limit: int) -> list[UUID]:
+    """The events of somebody's active bookmarks, newest first."""
+    found = database.rows(BOOKMARKS_SQL, {"actor": actor_id, "before": before, "last": LAST_ID, "limit": limit})
+    return [row.edge_event for row in found]
+
+
+def bookmarks(actor_id: UUID, events: Sequence[UUID]) -> dict[UUID, BookmarkRow]:
+    """These bookmarks by event, each with its post where they may see it."""
+    kept = {row.edge_event: row.post_id for row in database.rows(KEPT_SQL, {"actor": actor_id, "events": list(events)})}
+    found = hydrate(list(kept.values()), actor_id)
+    seen = {post_id: row for post_id, row in found.items() if may_see(row, actor_id)}
+    return {event_id: BookmarkRow(post_id, seen.get(post_id)) for event_id, post_id in kept.items()}
