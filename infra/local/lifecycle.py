@@ -2,7 +2,7 @@
 
 servers      postgres, redis, kafka, registry: started at once, each waited for until it really answers
 preparation  databases and roles, migrations, topics, schemas, projections: each begins when what it needs answers
-programs     gateway, command, relay, projectors, sender, query, realtime
+programs     gateway, command, relay, projectors, purger, sender, query, realtime
 """
 
 import hashlib
@@ -254,7 +254,7 @@ def _require_free_ports(installation: Installation) -> None:
         listed = ", ".join(f"{port} ({name})" for name, port in used.items())
         raise LocalError(
             f"something else listens on {listed}: stop it, or choose other ports by ROOKERY_PORT_BASE"
-            " (14 ports from there on are used)"
+            " (15 ports from there on are used)"
         )
 
 
