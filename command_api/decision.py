@@ -47,6 +47,9 @@ Pair = tuple[UUID, UUID]
 Row = TypeVar("Row", Account, Post, Comment, Follow, Reaction, Bookmark, ReadMark)
 # What a draft has in place of the ids that are minted later.
 UNMINTED = NIL
+# What ends a post or a person. Edges of it do not touch its row, so that they need not wait for one another; an ending,
+# whose lock they all wait for, therefore has to be newer than every event that was committed before it.
+ENDINGS = (PostDeleted, UserErased)
 
 
 class Unchanged(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from django.db import DatabaseError, connections, transaction
 from psycopg import errors
 
 from command_api import guards
-from command_api.decision import State, Unchanged, evolve, minted
+from command_api.decision import ENDINGS, State, Unchanged, evolve, minted
 from command_api.event_log import encoding, outbox
 from command_api.event_log.idempotency import IdempotencyKey, Remembered, claim
 from command_api.event_log.late import late_marker
@@ -138,7 +138,7 @@ def dispatch_batch(commands: Iterable[Command], times: Iterable[int] | clock.Clo
 
 def position_of(event_id: UUID) -> Position | None:
     """Where an event stands in the log; None while it is not acknowledged."""
-    entry = outbox.find(psycopg.Cursor(_connection()), [event_id]).get(event_id)
+    entry = _find(psycopg.Cursor(_connection()), [event_id]).get(event_id)
     return LONG_PAST if entry is None else entry.position
 
 
@@ -188,13 +188,14 @@ def _transact(
                 guards.forget(cursor, one.event.subject_id)
         elsewhere = {event_id for one in decided for event_id in one.depends_on} - {NIL}
         elsewhere.difference_update(one.event_id for one in changed)
-        return _Committed(decided, records, outbox.find(cursor, elsewhere) if elsewhere else {})
+        return _Committed(decided, records, _find(cursor, elsewhere) if elsewhere else {})
 
 
 def _decide(cursor: psycopg.Cursor[Any], commands: Sequence[Command], times: Times) -> tuple[list[_Decided], State]:
     handlers = [HANDLERS[type(command)] for command in commands]
     state = guards.load(cursor, [handler.reads(command) for handler, command in zip(handlers, commands, strict=True)])
     decided = []
+    newest: UUID | None = None
     moments = [times() for _ in commands] if callable(times) else times
     for handler, command, now in zip(handlers, commands, moments, strict=True):
         state.seen = []
@@ -206,7 +207,11 @@ def _decide(cursor: psycopg.Cursor[Any], commands: Sequence[Command], times: Tim
         if isinstance(decision, Unchanged):
             decided.append(_Decided(decision.last_event, depends_on=[decision.last_event]))
             continue
-        event = minted(decision, mint(now, state.seen))
+        after = state.seen
+        if isinstance(decision, ENDINGS):
+            newest = newest or outbox.newest(cursor)
+            after = [*after, newest, *(one.event_id for one in decided)]
+        event = minted(decision, mint(now, after))
         evolve(state, event)
         decided.append(_Decided(event.event_id, event, state.seen))
     return decided, state
@@ -227,12 +232,12 @@ def _write(
     elif records:
         outbox.insert(cursor, records[0], answer)
     elif answer is not None:
-        outbox.insert_answer(cursor, mint(clock.now(), [first.event_id]), actor_id, answer, first.event_id)
+        outbox.insert_answer(cursor, actor_id, answer, first.event_id)
 
 
 def _again(remembered: Remembered) -> _Committed:
     one = _Decided(remembered.event_id, answer=(remembered.status, remembered.response), remembered=remembered)
-    return _Committed([one], [], {remembered.event_id: remembered.entry} if remembered.entry else {})
+    return _Committed([one], [], _with_unmarked({remembered.event_id: remembered.entry} if remembered.entry else {}))
 
 
 # Publishing
@@ -254,11 +259,7 @@ def _publish(committed: _Committed, seconds: float, *, wait_when_away: bool) -> 
     for record in sent:
         if record.event_id in offsets:
             committed.known[record.event_id] = Entry(record.topic, record.partition, offsets[record.event_id])
-    try:
-        outbox.mark_acked(_connection(), offsets)
-    except psycopg.OperationalError as error:
-        # Unmarked events are published once more by the relay, which readers do not notice.
-        log.warning("%d acknowledgements could not be marked: %s", len(offsets), error)
+    late_marker()(offsets)
 
 
 def _sendable(committed: _Committed, waiting: set[UUID]) -> list[Record]:
@@ -279,7 +280,7 @@ def _wait_for_others(known: dict[UUID, Entry], waiting: set[UUID], deadline: flo
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
         try:
-            found = outbox.find(psycopg.Cursor(_connection()), waiting)
+            found = _find(psycopg.Cursor(_connection()), waiting)
         except psycopg.OperationalError as error:
             log.warning("what was committed is left to the relay: %s", error)
             return waiting
@@ -304,6 +305,17 @@ def _outcome(decided: _Decided, known: dict[UUID, Entry]) -> Outcome:
         answer=decided.answer,
         replayed=decided.remembered is not None,
     )
+
+
+def _find(cursor: psycopg.Cursor[Any], event_ids: Iterable[UUID]) -> dict[UUID, Entry]:
+    return _with_unmarked(outbox.find(cursor, event_ids))
+
+
+def _with_unmarked(found: dict[UUID, Entry]) -> dict[UUID, Entry]:
+    """With the acknowledgements that this process has and the outbox is about to get."""
+    unmarked = late_marker().unmarked([event_id for event_id, entry in found.items() if entry.offset is None])
+    found.update((event_id, found[event_id]._replace(offset=offset)) for event_id, offset in unmarked.items())
+    return found
 
 
 # What goes before

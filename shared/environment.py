@@ -21,6 +21,7 @@ PORT_OFFSETS = {
     "query": 2,
     "realtime": 3,
     "gateway_health": 4,  # the gateway asks itself here while it sums up the processes' health
+    "purger": 5,
     "postgres": 10,
     "redis": 11,
     "kafka": 12,
@@ -68,6 +69,9 @@ class Environment:
     ack_wait_seconds: float
     consistency_wait_seconds: float
     outbox_backlog_max: int
+    outbox_bytes_hours: int  # an acknowledged event's bytes stay so long, for a log that lost its tail
+    frames_kept_days: int
+    frames_kept_per_person: int
     websocket_query_token: bool
     secrets: Mapping[str, str] = field(repr=False)
 
@@ -133,6 +137,9 @@ def load(environ: Mapping[str, str]) -> Environment:
         ack_wait_seconds=_number(environ, "ROOKERY_ACK_WAIT_SECONDS", 0.25),
         consistency_wait_seconds=_number(environ, "ROOKERY_CONSISTENCY_WAIT_SECONDS", 2.0),
         outbox_backlog_max=_integer(environ, "ROOKERY_OUTBOX_BACKLOG_MAX", 100_000),
+        outbox_bytes_hours=_integer(environ, "ROOKERY_OUTBOX_BYTES_HOURS", 12),
+        frames_kept_days=_integer(environ, "ROOKERY_FRAMES_KEPT_DAYS", 7),
+        frames_kept_per_person=_integer(environ, "ROOKERY_FRAMES_KEPT_PER_PERSON", 1_000),
         websocket_query_token=_flag(environ, "ROOKERY_WEBSOCKET_QUERY_TOKEN", False),
         secrets=secrets,
     )

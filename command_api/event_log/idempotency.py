@@ -1,6 +1,7 @@
-"""One key, one answer: the ledger is the outbox, so an answer is remembered exactly when its event is.
+"""One key, one answer: it is written with the event's outbox row, so it is remembered exactly when its event is.
 
-Keys are per actor. Only successes are remembered: a refusal has changed nothing and is decided anew.
+Keys are per actor and remembered for 24 hours. Only successes are: a refusal has changed nothing and is decided anew.
+The lock tells a key in flight from a new one; should two keys share a lock, the table's key still tells them apart.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ from uuid import UUID
 import orjson
 from psycopg import Cursor
 
+from command_api.event_log import outbox
 from command_api.event_log.outbox import Entry
 from shared.errors import Conflict, KeyReused
 
@@ -47,18 +49,14 @@ def claim(cursor: Cursor[Any], actor_id: UUID, asked: IdempotencyKey) -> Remembe
     if row is None or not row[0]:
         raise Conflict("a request with this idempotency key is in flight")
     cursor.execute(
-        "SELECT answer.event_id, answer.fingerprint, answer.status, answer.response,"
-        " told.topic, told.partition, told.acked_offset"
-        " FROM outbox AS answer"
-        " LEFT JOIN outbox AS told ON told.event_id = coalesce(answer.same_as, answer.event_id)"
-        " WHERE answer.actor_id = %s AND answer.idempotency_key = %s",
+        "SELECT event_id, fingerprint, status, response FROM idempotency_answer"
+        " WHERE actor_id = %s AND idempotency_key = %s",
         (actor_id, asked.key),
     )
     found = cursor.fetchone()
     if found is None:
         return None
-    event_id, known, status, response, topic, partition, offset = found
+    event_id, known, status, response = found
     if bytes(known) != asked.fingerprint:
         raise KeyReused()
-    entry = Entry(topic, partition, offset) if topic else None
-    return Remembered(event_id, status, bytes(response), entry)
+    return Remembered(event_id, status, bytes(response), outbox.find(cursor, [event_id]).get(event_id))

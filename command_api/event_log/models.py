@@ -1,4 +1,4 @@
-"""The outbox, which is the idempotency ledger too: written in the transaction of the guards, published after it."""
+"""The outbox and the answers to idempotency keys: written in the transaction of the guards, published after it."""
 
 from django.db import models
 from django.db.models import Func, Q
@@ -12,10 +12,10 @@ class ClockTimestamp(Func):
 
 
 class OutboxRow(models.Model):
-    """One event on its way to the log, or the remembered answer to an idempotency key, or both.
+    """One event on its way to the log; partitioned by ranges of ids of an hour each (partitions.py).
 
-    `acked_offset` is the offset that the broker gave the record. A row without `value` is an answer that appended
-    nothing; `same_as` is then the event whose position answers for it. `response` is the answer's body, byte for byte.
+    `acked_offset` is the offset that the broker gave the record. `key` and `value`, the record's bytes, are cleared
+    some hours after that.
     """
 
     event_id = models.UUIDField(primary_key=True)
@@ -24,11 +24,6 @@ class OutboxRow(models.Model):
     key = models.BinaryField(null=True)
     value = models.BinaryField(null=True)
     actor_id = models.UUIDField()
-    idempotency_key = models.TextField(null=True)
-    fingerprint = models.BinaryField(null=True)
-    status = models.SmallIntegerField(null=True)
-    response = models.BinaryField(null=True)
-    same_as = models.UUIDField(null=True)
     acked_offset = models.BigIntegerField(null=True)
     acked_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=ClockTimestamp())
@@ -40,10 +35,23 @@ class OutboxRow(models.Model):
                 fields=["topic", "partition", "event_id"], condition=Q(acked_at__isnull=True), name="outbox_unacked"
             ),
         ]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["actor_id", "idempotency_key"],
-                condition=Q(idempotency_key__isnull=False),
-                name="outbox_idempotency",
-            ),
-        ]
+
+
+class IdempotencyAnswer(models.Model):
+    """What an actor's key was answered: `response` is the body, byte for byte; `event_id` the event it told of.
+
+    A table of its own, and not partitioned: only so can PostgreSQL itself see to it that a key has one answer.
+    """
+
+    pk = models.CompositePrimaryKey("actor_id", "idempotency_key")
+    actor_id = models.UUIDField()
+    idempotency_key = models.TextField()
+    fingerprint = models.BinaryField()
+    status = models.SmallIntegerField()
+    response = models.BinaryField()
+    event_id = models.UUIDField()
+    created_at = models.DateTimeField(db_default=ClockTimestamp())
+
+    class Meta:
+        db_table = "idempotency_answer"
+        indexes = [models.Index(fields=["created_at"], name="idempotency_answer_age")]

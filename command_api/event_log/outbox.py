@@ -1,15 +1,26 @@
 """The outbox's SQL: rows go in with the guards' transaction, and are marked once the broker has acknowledged them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from struct import Struct
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg import Connection, Cursor
 
 from command_api.guards import array
+from shared.ids import NIL
 from shared.position import Position
 
-COLUMNS = "event_id, topic, partition, key, value, actor_id"
+COLUMN_NAMES = ("event_id", "topic", "partition", "key", "value", "actor_id")
+COLUMNS = ", ".join(COLUMN_NAMES)
+# PostgreSQL's binary COPY format: a header, and per row the number of columns, then each one's length and bytes.
+COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_END = b"\xff\xff"
+COPY_ID, COPY_LENGTH, COPY_PARTITION, COPY_LAST_ID = (Struct(f) for f in ("!hi16s", "!i", "!iii", "!i16s"))
+INSERT_ANSWER = (
+    "INSERT INTO idempotency_answer (actor_id, idempotency_key, fingerprint, status, response, event_id)"
+    " VALUES (%s, %s, %s, %s, %s, %s)"
+)
 
 
 class Record(NamedTuple):
@@ -46,40 +57,59 @@ class Entry(NamedTuple):
 
 def insert(cursor: Cursor[Any], record: Record, answer: Answer | None) -> None:
     """One record, with the answer that its idempotency key will get again."""
-    cursor.execute(
-        f"INSERT INTO outbox ({COLUMNS}, idempotency_key, fingerprint, status, response)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (*record, *(answer or (None, None, None, None))),
-    )
+    into_outbox = f"INSERT INTO outbox ({COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s)"
+    if answer is None:
+        cursor.execute(into_outbox, record)
+    else:
+        values = (*record, record.actor_id, *answer, record.event_id)
+        cursor.execute(f"WITH told AS ({into_outbox}) {INSERT_ANSWER}", values)
 
 
 def insert_many(cursor: Cursor[Any], records: Sequence[Record]) -> None:
-    """Many records without idempotency keys, by COPY."""
-    lines = [
-        f"{r.event_id.hex}\t{r.topic}\t{r.partition}\t\\\\x{r.key.hex()}\t\\\\x{r.value.hex()}\t{r.actor_id.hex}\n"
-        for r in records
-    ]
-    with cursor.copy(f"COPY outbox ({COLUMNS}) FROM STDIN") as copy:
-        copy.write("".join(lines))
+    """Many records without answers, by COPY in its binary format: nothing is written in digits and read back."""
+    rows = [COPY_BEGIN]
+    for r in records:
+        topic = r.topic.encode()
+        rows.append(
+            b"".join(
+                (
+                    COPY_ID.pack(len(COLUMN_NAMES), 16, r.event_id.bytes),
+                    COPY_LENGTH.pack(len(topic)),
+                    topic,
+                    COPY_PARTITION.pack(4, r.partition, len(r.key)),
+                    r.key,
+                    COPY_LENGTH.pack(len(r.value)),
+                    r.value,
+                    COPY_LAST_ID.pack(16, r.actor_id.bytes),
+                )
+            )
+        )
+    rows.append(COPY_END)
+    with cursor.copy(f"COPY outbox ({COLUMNS}) FROM STDIN (FORMAT binary)") as copy:
+        copy.write(b"".join(rows))
 
 
-def insert_answer(cursor: Cursor[Any], ledger_id: UUID, actor_id: UUID, answer: Answer, same_as: UUID) -> None:
-    """The answer to a command that changed nothing: there is nothing to append, so the row counts as acknowledged."""
-    cursor.execute(
-        "INSERT INTO outbox (event_id, topic, partition, actor_id, idempotency_key, fingerprint, status, response,"
-        " same_as, acked_at) VALUES (%s, '', 0, %s, %s, %s, %s, %s, %s, clock_timestamp())",
-        (ledger_id, actor_id, *answer, same_as),
-    )
+def insert_answer(cursor: Cursor[Any], actor_id: UUID, answer: Answer, same_as: UUID) -> None:
+    """The answer to a command that changed nothing; `same_as` is the event whose position answers for it."""
+    cursor.execute(INSERT_ANSWER, (actor_id, *answer, same_as))
 
 
 def find(cursor: Cursor[Any], event_ids: Iterable[UUID]) -> dict[UUID, Entry]:
     """Where these events stand; one that is no longer in the outbox was acknowledged long ago and is left out."""
+    # A look-up each, so that for every id only its own hour is asked.
     cursor.execute(
-        "SELECT event_id, topic, partition, acked_offset FROM outbox"
-        " WHERE event_id = ANY(%s::uuid[]) AND value IS NOT NULL",
+        "SELECT told.* FROM unnest(%s::uuid[]) AS wanted (event_id) CROSS JOIN LATERAL ("
+        "SELECT event_id, topic, partition, acked_offset FROM outbox WHERE event_id = wanted.event_id LIMIT 1) AS told",
         (array(event_ids),),
     )
     return {row[0]: Entry(*row[1:]) for row in cursor.fetchall()}
+
+
+def newest(cursor: Cursor[Any]) -> UUID:
+    """The greatest id of all events that any server has committed, as far as the outbox remembers; NIL for none."""
+    cursor.execute("SELECT event_id FROM outbox ORDER BY event_id DESC LIMIT 1")
+    row = cursor.fetchone()
+    return row[0] if row else NIL
 
 
 def mark_acked(connection: Connection[Any], offsets: Mapping[UUID, int]) -> None:
@@ -93,8 +123,10 @@ def mark_acked(connection: Connection[Any], offsets: Mapping[UUID, int]) -> None
         "WITH lazily AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
         " UPDATE outbox SET acked_offset = acked.acked_offset, acked_at = clock_timestamp()"
         " FROM unnest(%s::uuid[], %s::bigint[]) AS acked (event_id, acked_offset), lazily"
-        " WHERE outbox.event_id = acked.event_id AND outbox.acked_at IS NULL",
-        (array(offsets), "{" + ",".join(map(str, offsets.values())) + "}"),
+        " WHERE outbox.event_id = acked.event_id AND outbox.acked_at IS NULL"
+        # Leaves out the hours in which none of them lies.
+        " AND outbox.event_id BETWEEN %s AND %s",
+        (array(offsets), "{" + ",".join(map(str, offsets.values())) + "}", min(offsets), max(offsets)),
     )
 
 
@@ -110,8 +142,4 @@ def backlog(cursor: Cursor[Any], rows_max: int) -> int:
 def withdraw(cursor: Cursor[Any], actor_id: UUID, keep: UUID) -> None:
     """Takes back what an erased person has not yet appended, but `keep`, and forgets what they were answered."""
     cursor.execute("DELETE FROM outbox WHERE acked_at IS NULL AND actor_id = %s AND event_id <> %s", (actor_id, keep))
-    cursor.execute(
-        "UPDATE outbox SET idempotency_key = NULL, fingerprint = NULL, status = NULL, response = NULL"
-        " WHERE actor_id = %s AND idempotency_key IS NOT NULL",
-        (actor_id,),
-    )
+    cursor.execute("DELETE FROM idempotency_answer WHERE actor_id = %s", (actor_id,))

@@ -87,6 +87,7 @@ def processes(installation: Installation, environ: Mapping[str, str] | None = No
             Program(f"projector-{name}", _module("projectors.runtime.live", name), variables, stop_seconds=15)
             for name in PROJECTIONS
         ),
+        Program("purger", _module("infra.purge.worker"), variables, ports=("purger",), ready_path="/readyz"),
         Program("sender", _module("projectors.runtime.sender"), variables),
         Program("query", query, variables, ports=("query",), ready_path="/readyz"),
         Program("realtime", realtime, variables, ports=("realtime",), ready_path="/readyz"),

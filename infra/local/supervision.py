@@ -17,7 +17,7 @@ from infra.local.installation import Installation
 from infra.local.programs import Program, is_configuration
 from shared.environment import REPOSITORY
 
-PACKAGES = ("schemas", "shared", "command_api", "projectors", "query_api")
+PACKAGES = ("schemas", "shared", "command_api", "projectors", "query_api", "infra/purge")
 CODE_SUFFIXES = (".py", ".sql", ".lua", ".avsc", ".yaml")
 OPEN_FILES_MAX = 65_536
 START_RETRIES = 60

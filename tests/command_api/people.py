@@ -53,7 +53,10 @@ def copies_in_log(event_id: UUID, row: tuple[Any, ...]) -> list[bytes]:
 
 
 def outbox_row(connection: psycopg.Connection[Any], event_id: UUID) -> tuple[Any, ...]:
-    """Topic, partition, value, acked_offset of an event."""
+    """Topic, partition, value, acked_offset of an event, once this process has marked what was acknowledged."""
+    from command_api.event_log.late import late_marker
+
+    assert late_marker().settle(READ_SECONDS)
     found = connection.execute(
         "select topic, partition, value, acked_offset from outbox where event_id = %s", (event_id,)
     ).fetchone()
