@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWar
 Delivered = tuple[list[Event], list[list[Event]]]
 # Not shrunk: that there is such a history is enough.
 SEARCH = settings(
-    max_examples=400, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None
+    max_examples=800, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None
 )
 
 
