@@ -104,6 +104,7 @@ def test_workers_killed_in_mid_stream_lose_and_double_nothing(engine: Engine, wo
         enough.set()
         producing.join()
     assert_caught_up(engine, workers)
+    assert_swept(engine)
     assert counted(engine) == recounted(produced)
     assert engine.rows("select max(epoch) > 2 from counters.position") == [(True,)]
 

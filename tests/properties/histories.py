@@ -79,7 +79,7 @@ scripts = st.builds(
     lambda posts, rest: posts + rest,
     st.lists(_actions("publish"), min_size=2, max_size=4),
     st.lists(
-        _actions(*ACTIONS, "follow", "like", "like", "comment", "comment", "comment", "withdraw"),
+        _actions(*ACTIONS, "follow", "follow", "unfollow", "like", "like", "unlike", "comment", "comment", "withdraw"),
         min_size=8,
         max_size=48,
     ),
