@@ -17,6 +17,7 @@ from django.db import connections
 from command_api import dispatch as dispatcher
 from command_api.dispatch import LONG_PAST, Outcome, dispatch, dispatch_batch
 from command_api.event_log.idempotency import IdempotencyKey, claim, fingerprint
+from command_api.event_log.late import late_marker
 from command_api.posts.commands.add_comment import AddComment
 from command_api.posts.commands.delete_post import DeletePost
 from command_api.posts.commands.publish_post import PublishPost
@@ -240,6 +241,7 @@ def test_a_database_that_dies_after_the_commit_makes_no_failure(
     """The commit is done, its predecessor is not acknowledged, and asking for it fails: the answer is `pending`."""
     ana, ben = people(2)
     first = dispatch(FollowUser(ana, ben)).event_id
+    assert late_marker().settle(10)
     guards.execute("update outbox set acked_offset = null, acked_at = null where event_id = %s", (first,))
     publish = dispatcher._publish
 
