@@ -11,7 +11,8 @@ unset KAFKA_BOOTSTRAP_SERVERS SCHEMA_REGISTRY_URL REDIS_URL DATABASE_URL COMMAND
 
 make --no-print-directory check
 
-trap '$rookery down' EXIT
+# Once stopping has begun, a further Ctrl-C does not leave half of it running.
+trap 'trap "" INT TERM; $rookery down' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 $rookery down --data
