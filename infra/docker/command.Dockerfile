@@ -7,7 +7,8 @@ RUN python runtime_lock.py >runtime.lock \
  && /opt/rookery/bin/pip install --no-cache-dir --no-deps --require-hashes -r runtime.lock
 
 FROM python:3.11.14-slim-bookworm
-ENV PATH=/opt/rookery/bin:$PATH PYTHONUNBUFFERED=1 PYTHONFAULTHANDLER=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/rookery/bin:$PATH PYTHONUNBUFFERED=1 PYTHONFAULTHANDLER=1 PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp
 WORKDIR /srv/rookery
 RUN install -d -o 10001 -g 0 -m 0770 var var/secrets
 COPY --from=packages /opt/rookery /opt/rookery
