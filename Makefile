@@ -16,11 +16,12 @@ setup: ## Make .venv hold exactly what requirements.lock says
 lock: ## Resolve pyproject.toml into requirements.lock anew
 	@sh infra/local/bootstrap.sh lock
 
-check: setup ## Formatting, lint, import rules, types
+check: setup ## Formatting, lint, import rules, types, generated pages
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports
 	.venv/bin/mypy
+	$(PYTHON) -m infra.docs.event_model --check
 
 format: setup ## Format, and mend what can be mended mechanically
 	.venv/bin/ruff check --fix .

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from query_api.feed.api import FollowingView, GlobalView, HomeView
+from query_api.feed.api import FollowingView, GlobalView, HomeView, PublicPostsView
 from query_api.notifications.api import NotificationsView, UnreadCountView
 from query_api.ops.api import SchemaView, docs, healthz, metrics, readyz
 from query_api.posts.api import CommentsView, CommentView, HistoryView, PostView, RepliesView
@@ -19,7 +19,7 @@ urlpatterns = [
     path(V1 + "users/<str:name_or_id>/posts/", UserPostsView.as_view()),
     path(V1 + "users/<str:name_or_id>/followers/", FollowersView.as_view()),
     path(V1 + "users/<str:name_or_id>/following/", PersonFollowingView.as_view()),
-    path(V1 + "posts/", GlobalView.as_view()),
+    path(V1 + "posts/", PublicPostsView.as_view()),
     path(V1 + "posts/following/", FollowingView.as_view()),
     path(V1 + "posts/<uuid:post_id>/", PostView.as_view()),
     path(V1 + "posts/<uuid:post_id>/history/", HistoryView.as_view()),

@@ -22,6 +22,7 @@ PORT_OFFSETS = {
     "realtime": 3,
     "gateway_health": 4,  # the gateway asks itself here while it sums up the processes' health
     "purger": 5,
+    "gateway_tls": 6,  # https, once `rookery tls` has made a certificate
     "postgres": 10,
     "redis": 11,
     "kafka": 12,
@@ -63,6 +64,7 @@ class Environment:
     topic_partitions: int
     allowed_hosts: tuple[str, ...]
     debug: bool
+    https_only: bool  # clients reach the gateway by https alone: http is redirected, and browsers are told to remember
     feed_shards: int
     feed_items_max: int
     ranked_items_max: int
@@ -88,6 +90,10 @@ class Environment:
     @property
     def gateway_url(self) -> str:
         return f"http://127.0.0.1:{self.ports['gateway']}"
+
+    @property
+    def gateway_tls_url(self) -> str:
+        return f"https://127.0.0.1:{self.ports['gateway_tls']}"
 
     def topic(self, name: str) -> str:
         """The Kafka name of a topic of schemas/topics.yaml: topic("posts") is "rookery.posts"."""
@@ -131,6 +137,7 @@ def load(environ: Mapping[str, str]) -> Environment:
         topic_partitions=_integer(environ, "ROOKERY_TOPIC_PARTITIONS", 12),
         allowed_hosts=tuple(environ.get("ROOKERY_ALLOWED_HOSTS", "127.0.0.1,localhost").split(",")),
         debug=_flag(environ, "ROOKERY_DEBUG", False),
+        https_only=_flag(environ, "ROOKERY_HTTPS_ONLY", False),
         feed_shards=_integer(environ, "ROOKERY_FEED_SHARDS", 4),
         feed_items_max=_integer(environ, "ROOKERY_FEED_ITEMS_MAX", 800),
         ranked_items_max=_integer(environ, "ROOKERY_RANKED_ITEMS_MAX", 400),

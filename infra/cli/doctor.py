@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +14,10 @@ from rich.table import Table
 from infra.cli.output import megabytes, print_json, screen
 from infra.local import installation as installations
 from infra.local import lifecycle, packages
+from infra.local.checks import Check
 from infra.local.failures import LocalError
 from infra.local.installation import Installation
+from infra.local.production import examine as examine_production
 from infra.local.supervision import Supervisor
 
 PYTHON_MIN = (3, 11)
@@ -24,21 +26,15 @@ DISK_BYTES_MIN = 4 * 1024**3
 MEMORY_BYTES_MIN = 5 * 1024**3 // 2
 
 
-@dataclass(frozen=True)
-class Check:
-    """`remedy` is a command or an advice, for what is not well."""
-
-    name: str
-    ok: bool
-    detail: str
-    remedy: str | None = None
-
-
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    production: Annotated[
+        bool, typer.Option("--production", help="Whether this configuration may serve the public, instead.")
+    ] = False,
 ) -> None:
     """Check programs, ports, disk and memory. Exit status 1 when something is missing."""
-    checks = examine(installations.current())
+    installation = installations.current()
+    checks = examine_production(installation) if production else examine(installation)
     healthy = all(check.ok for check in checks)
     if as_json:
         print_json({"healthy": healthy, "checks": [asdict(check) for check in checks]})

@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from infra.cli import demo, doctor, down, logs, purge, status, up, verify
+from infra.cli import demo, doctor, down, logs, purge, status, tls, up, verify
 from infra.cli.output import say
 from infra.local.failures import LocalError
 
@@ -16,7 +16,17 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (up.up, down.down, status.status, doctor.doctor, logs.logs, demo.demo, verify.verify, purge.purge):
+for command in (
+    up.up,
+    down.down,
+    status.status,
+    doctor.doctor,
+    logs.logs,
+    tls.tls,
+    demo.demo,
+    verify.verify,
+    purge.purge,
+):
     application.command()(command)
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from infra.local import kafka_server, postgres, registry
+from infra.local import kafka_server, postgres, registry, tls
 from infra.local.failures import MissingError
 from infra.local.installation import Installation
 
@@ -68,7 +68,8 @@ def servers(installation: Installation) -> list[Program]:
 def gateway(installation: Installation) -> Program:
     config = installation.var / "nginx" / "nginx.conf"
     command = [find("nginx"), "-e", "stderr", "-p", str(installation.var / "nginx"), "-c", str(config)]
-    return Program("gateway", command, ports=("gateway", "gateway_health"))
+    secure = ("gateway_tls",) if tls.present(installation) else ()
+    return Program("gateway", command, ports=("gateway", "gateway_health", *secure))
 
 
 def processes(installation: Installation, environ: Mapping[str, str] | None = None) -> list[Program]:

@@ -122,6 +122,14 @@ class GlobalView(ReadView):
         )
 
 
+class PublicPostsView(GlobalView):
+    """The global feed, under another address."""
+
+    @read_of("feeds", "listPosts", PostPage, paged=True)
+    def get(self, request: Request) -> Response:
+        return super().get(request)
+
+
 def _items(page: HomePage, explain: bool) -> list[object]:
     def explanation(post_id: UUID) -> dict[str, object] | None:
         found = page.explained.get(post_id)

@@ -1,0 +1,24 @@
+# The query API over ASGI: WebSockets.
+FROM python:3.11.14-slim-bookworm AS packages
+WORKDIR /build
+COPY requirements.lock pyproject.toml infra/docker/runtime_lock.py ./
+RUN python runtime_lock.py >runtime.lock \
+ && python -m venv /opt/rookery \
+ && /opt/rookery/bin/pip install --no-cache-dir --no-deps --require-hashes -r runtime.lock
+
+FROM python:3.11.14-slim-bookworm
+ENV PATH=/opt/rookery/bin:$PATH PYTHONUNBUFFERED=1 PYTHONFAULTHANDLER=1 PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp
+WORKDIR /srv/rookery
+RUN install -d -o 10001 -g 0 -m 0770 var var/secrets
+COPY --from=packages /opt/rookery /opt/rookery
+COPY schemas schemas
+COPY shared shared
+COPY query_api query_api
+COPY infra/__init__.py infra/__init__.py
+COPY infra/docker infra/docker
+RUN python -m compileall -q .
+USER 10001:10001
+EXPOSE 7403
+ENTRYPOINT ["python", "-m", "infra.docker.entry"]
+CMD ["python", "-m", "uvicorn", "query_api.asgi:application", "--host", "0.0.0.0", "--port", "7403", "--ws", "websockets", "--no-access-log", "--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "5"]

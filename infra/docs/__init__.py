@@ -1,0 +1,1 @@
+"""Pages of docs/ that are derived from the code, so that they cannot say what it does not do."""
