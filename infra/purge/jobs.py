@@ -144,15 +144,15 @@ JOBS = (
         "delivery frames",
         "read",
         "delivery.frame",
-        # Once per recipient and not per frame: who gets thousands would cost thousands squared.
-        "(old.recipient_id, old.seq) IN ("
-        "SELECT f.recipient_id, f.seq FROM delivery.head JOIN LATERAL (SELECT least("
+        # Materialized: else the planner asks once per frame, and who gets thousands costs thousands squared.
+        "(old.recipient_id, old.seq) IN (WITH kept AS MATERIALIZED (SELECT head.recipient_id, least("
         " greatest(head.seq - %(frames)s, (SELECT coalesce(max(seq), 0) FROM delivery.frame AS late"
         " WHERE late.recipient_id = head.recipient_id"
         " AND late.written_at < now() - make_interval(days => %(frame_days)s))),"
         " (SELECT min(seq) - 1 FROM delivery.frame AS unsent"
-        " WHERE unsent.recipient_id = head.recipient_id AND NOT unsent.sent)) AS last) AS kept ON true"
-        " JOIN delivery.frame AS f ON f.recipient_id = head.recipient_id AND f.seq <= kept.last)",
+        " WHERE unsent.recipient_id = head.recipient_id AND NOT unsent.sent)) AS last FROM delivery.head)"
+        " SELECT f.recipient_id, f.seq FROM kept"
+        " JOIN delivery.frame AS f ON f.recipient_id = kept.recipient_id AND f.seq <= kept.last)",
         "old.recipient_id, old.seq",
     ),
 )

@@ -37,6 +37,7 @@ class Purger:
     def __init__(self, environment: Environment, jobs: Sequence[Job] = JOBS) -> None:
         self._environment = environment
         self._jobs = jobs
+        self._began = time.monotonic()
         self._stopping = threading.Event()
         self._next = dict.fromkeys((job.name for job in jobs), 0.0)
         self._done: dict[str, float] = {}
@@ -60,11 +61,7 @@ class Purger:
     def state(self) -> dict[str, Any]:
         """`ready` as /readyz has it, and per job how much was done since the start and what went wrong last."""
         now = time.monotonic()
-        late = [
-            job.name
-            for job in self._jobs
-            if now - self._done.get(job.name, -float("inf")) > job.seconds * LATE_INTERVALS
-        ]
+        late = [job.name for job in self._jobs if self._is_late(job, now)]
         ready = self._role == "standing by" or (self._role == "leading" and not late)
         return {
             "ready": ready,
@@ -74,15 +71,24 @@ class Purger:
             "errors": dict(self._errors),
         }
 
+    def _is_late(self, job: Job, now: float) -> bool:
+        # A first round may be long: it is no fault while it gets on. One that was never done and failed is.
+        if job.name not in self._done and job.name in self._errors:
+            return True
+        return now - self._done.get(job.name, self._began) > job.seconds * LATE_INTERVALS
+
     def _work_while_leading(self, connection: psycopg.Connection[Any]) -> None:
         while not self._stopping.is_set():
-            # Asked anew every time: it also shows that the connection, and so the lock, is still there.
-            if self._role != "leading" and not _try_lock(connection):
-                self._role = "standing by"
-            else:
-                self._role = "leading"
+            if self._role == "leading":
+                # It shows that the connection, and so the lock, is still there.
                 connection.execute("SELECT 1")
                 self.do_what_is_due()
+            elif _try_lock(connection):
+                self._began = time.monotonic()
+                self._role = "leading"
+                continue
+            else:
+                self._role = "standing by"
             self._stopping.wait(TICK_SECONDS)
 
     def do_what_is_due(self) -> None:

@@ -24,7 +24,7 @@ import pytest
 from psycopg import sql
 
 from command_api.event_log import partitions
-from infra.purge.jobs import HOUR_MICROS, JOBS
+from infra.purge.jobs import HOUR_MICROS, JOBS, Job
 from infra.purge.worker import Purger
 from projectors.notifications.fold import PROJECTION
 from shared import clock
@@ -328,7 +328,7 @@ def test_of_two_workers_one_works_and_the_other_takes_its_place(
     with workers(place[1], ports) as (first, second):
         waited_for(lambda: {readiness(port)["role"] for port in ports} == {"leading", "standing by"})
         waited_for(lambda: all(readiness(port)["status"] == 200 for port in ports))
-        assert command.execute("select from outbox where event_id = %s", (gone,)).fetchone() is None
+        waited_for(lambda: command.execute("select from outbox where event_id = %s", (gone,)).fetchone() is None)
         leading = 0 if readiness(ports[0])["role"] == "leading" else 1
         (first, second)[leading].kill()
         waited_for(lambda: readiness(ports[1 - leading])["role"] == "leading")
@@ -345,6 +345,31 @@ def test_a_database_that_is_away_holds_up_no_other_job(environment_: Environment
     assert set(state["errors"]) == {"refresh tokens", "refresh families", "sign-ins"} == set(state["late"])
     assert not state["ready"]
     assert command.execute("select from outbox where event_id = %s", (gone,)).fetchone() is None
+
+
+def test_a_long_first_round_is_no_fault_until_it_is_late(environment_: Environment) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def purge(*_: Any) -> int:
+        begun.set()
+        assert may_end.wait(30)
+        return 1
+
+    long = Job("long", "command", "rows", 60.0, purge, purge)
+    waiting = Job("waiting", "command", "rows", 0.1, purge, purge)
+    purger = Purger(environment_, (long, waiting))
+    thread = threading.Thread(target=purger.run)
+    thread.start()
+    try:
+        assert begun.wait(30)
+        waited_for(lambda: purger.state()["late"] == ["waiting"])
+        assert not purger.state()["ready"]
+        may_end.set()
+        waited_for(lambda: purger.state()["done"] == {"long": 1, "waiting": 1})
+    finally:
+        may_end.set()
+        purger.stop()
+        thread.join()
 
 
 def test_the_command_line_counts_first_and_purges_then(
