@@ -25,19 +25,30 @@ from schemas.types import (
     CommentDeleted,
     CommentEdited,
     Event,
+    FollowApproved,
+    FollowRejected,
+    FollowRequested,
     NotificationsRead,
     PostBookmarked,
     PostDeleted,
     PostEdited,
     PostLiked,
     PostPublished,
+    PostShared,
     PostUnbookmarked,
     PostUnliked,
+    PostUnshared,
     ProfileEdited,
+    RoleGranted,
+    RoleRevoked,
+    UserBlocked,
     UserErased,
     UserFollowed,
+    UserMuted,
     UserRegistered,
+    UserUnblocked,
     UserUnfollowed,
+    UserUnmuted,
 )
 from shared.errors import Forbidden, NotFound, Unauthenticated
 from shared.ids import NIL, time_of
@@ -240,6 +251,14 @@ def evolve(state: State, event: Event) -> None:
             state.changed_read_marks.add(event.subject_id)
         case ProfileEdited():
             pass  # no guard depends on a profile
+        case PostShared() | PostUnshared():
+            pass
+        case FollowRequested() | FollowApproved() | FollowRejected():
+            pass
+        case UserBlocked() | UserUnblocked() | UserMuted() | UserUnmuted():
+            pass
+        case RoleGranted() | RoleRevoked():
+            pass
         case _:
             assert_never(event)
 

@@ -22,6 +22,26 @@ class ProfileEdited(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     private: bool | None = None
 
 
+class RoleGranted(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The subject is given a role. Topic accounts, partitioned by subject_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    role: str
+    granted_by_id: UUID | None = None
+
+
+class RoleRevoked(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A role is taken from the subject. Topic accounts, partitioned by subject_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    role: str
+    revoked_by_id: UUID | None = None
+
+
 class UserErased(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A person is gone, with everything they did. Final. Topic accounts, partitioned by subject_id."""
 
@@ -61,6 +81,17 @@ class PostLiked(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     reaction: str
 
 
+class PostShared(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The subject passes a post on to their followers. Topic engagement, partitioned by post_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    share_id: UUID
+    post_id: UUID
+    post_author_id: UUID
+
+
 class PostUnbookmarked(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The subject keeps a post no longer. Topic engagement, partitioned by post_id."""
 
@@ -81,6 +112,54 @@ class PostUnliked(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     post_author_id: UUID
 
 
+class PostUnshared(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The subject withdraws their share of a post. Topic engagement, partitioned by post_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    share_id: UUID
+    post_id: UUID
+    post_author_id: UUID
+
+
+class FollowApproved(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The subject lets follow who asked to. Topic graph, partitioned by subject_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    follower_id: UUID
+
+
+class FollowRejected(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The subject declines a person who asked to follow them. Topic graph, partitioned by subject_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    follower_id: UUID
+
+
+class FollowRequested(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The subject asks to follow a person who approves their followers. Topic graph, partitioned by subject_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    followee_id: UUID
+
+
+class UserBlocked(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The subject and another no longer see each other. Topic graph, partitioned by subject_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    blocked_id: UUID
+    severed_follower_ids: tuple[UUID, ...] = ()
+
+
 class UserFollowed(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The subject follows another person. Topic graph, partitioned by subject_id."""
 
@@ -90,6 +169,24 @@ class UserFollowed(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     followee_id: UUID
 
 
+class UserMuted(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The subject mutes another in feed and notifications. Topic graph, partitioned by subject_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    muted_id: UUID
+
+
+class UserUnblocked(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The subject lifts their block; nothing that it ended comes back. Topic graph, partitioned by subject_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    blocked_id: UUID
+
+
 class UserUnfollowed(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The subject follows another person no longer. Topic graph, partitioned by subject_id."""
 
@@ -97,6 +194,15 @@ class UserUnfollowed(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     occurred_at: int
     subject_id: UUID
     followee_id: UUID
+
+
+class UserUnmuted(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The subject mutes another no longer. Topic graph, partitioned by subject_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    muted_id: UUID
 
 
 class NotificationsRead(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -194,14 +300,25 @@ class PostPublished(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 Event = (
     ProfileEdited
+    | RoleGranted
+    | RoleRevoked
     | UserErased
     | UserRegistered
     | PostBookmarked
     | PostLiked
+    | PostShared
     | PostUnbookmarked
     | PostUnliked
+    | PostUnshared
+    | FollowApproved
+    | FollowRejected
+    | FollowRequested
+    | UserBlocked
     | UserFollowed
+    | UserMuted
+    | UserUnblocked
     | UserUnfollowed
+    | UserUnmuted
     | NotificationsRead
     | CommentAdded
     | CommentDeleted
@@ -213,14 +330,25 @@ Event = (
 
 EVENT_TYPES: dict[str, type[Event]] = {
     "ProfileEdited": ProfileEdited,
+    "RoleGranted": RoleGranted,
+    "RoleRevoked": RoleRevoked,
     "UserErased": UserErased,
     "UserRegistered": UserRegistered,
     "PostBookmarked": PostBookmarked,
     "PostLiked": PostLiked,
+    "PostShared": PostShared,
     "PostUnbookmarked": PostUnbookmarked,
     "PostUnliked": PostUnliked,
+    "PostUnshared": PostUnshared,
+    "FollowApproved": FollowApproved,
+    "FollowRejected": FollowRejected,
+    "FollowRequested": FollowRequested,
+    "UserBlocked": UserBlocked,
     "UserFollowed": UserFollowed,
+    "UserMuted": UserMuted,
+    "UserUnblocked": UserUnblocked,
     "UserUnfollowed": UserUnfollowed,
+    "UserUnmuted": UserUnmuted,
     "NotificationsRead": NotificationsRead,
     "CommentAdded": CommentAdded,
     "CommentDeleted": CommentDeleted,

@@ -15,19 +15,30 @@ from schemas.types import (
     CommentDeleted,
     CommentEdited,
     Event,
+    FollowApproved,
+    FollowRejected,
+    FollowRequested,
     NotificationsRead,
     PostBookmarked,
     PostDeleted,
     PostEdited,
     PostLiked,
     PostPublished,
+    PostShared,
     PostUnbookmarked,
     PostUnliked,
+    PostUnshared,
     ProfileEdited,
+    RoleGranted,
+    RoleRevoked,
+    UserBlocked,
     UserErased,
     UserFollowed,
+    UserMuted,
     UserRegistered,
+    UserUnblocked,
     UserUnfollowed,
+    UserUnmuted,
 )
 from shared.ids import day_of
 
@@ -201,6 +212,14 @@ def fold(events: Sequence[Event]) -> Changes:
             case UserRegistered() | ProfileEdited() | UserFollowed() | UserUnfollowed() | NotificationsRead():
                 pass
             case PostEdited() | CommentEdited():
+                pass
+            case PostShared() | PostUnshared():
+                pass
+            case FollowRequested() | FollowApproved() | FollowRejected():
+                pass
+            case UserBlocked() | UserUnblocked() | UserMuted() | UserUnmuted():
+                pass
+            case RoleGranted() | RoleRevoked():
                 pass
             case _:
                 assert_never(event)

@@ -1,8 +1,9 @@
-"""Who follows whom: an edge per pair, as its newest follow or unfollow left it, and both people's counts."""
+"""What people are to each other: follows, requests, blocks and mutes of each ordered pair, and both people's counts."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
+from uuid import UUID
 
 from projectors.runtime.changes import Changes, Count, CountTable, Table
 from projectors.runtime.projection import PostgresProjection
@@ -11,37 +12,67 @@ from schemas.types import (
     CommentDeleted,
     CommentEdited,
     Event,
+    FollowApproved,
+    FollowRejected,
+    FollowRequested,
     NotificationsRead,
     PostBookmarked,
     PostDeleted,
     PostEdited,
     PostLiked,
     PostPublished,
+    PostShared,
     PostUnbookmarked,
     PostUnliked,
+    PostUnshared,
     ProfileEdited,
+    RoleGranted,
+    RoleRevoked,
+    UserBlocked,
     UserErased,
     UserFollowed,
+    UserMuted,
     UserRegistered,
+    UserUnblocked,
     UserUnfollowed,
+    UserUnmuted,
 )
 
-FOLLOW = Table(
-    name="follow",
-    key={"follower_id": "uuid", "followee_id": "uuid"},
-    groups={"edge": {"active": "boolean", "since": "timestamptz"}},
-    whose={
-        "follower_id": "follower_id",
-        "followee_id": "followee_id",
-        "active": "follower_id",
-        "since": "follower_id",
-        "edge_event": "follower_id",
+# All that one person is to another, in one row: who reads a page asks one thing of each pair. A block stands in the
+# rows of both, so that either shows it, and an edge of a blocked pair does not count, whichever came first.
+RELATION = Table(
+    name="relation",
+    key={"from_id": "uuid", "to_id": "uuid"},
+    groups={
+        "follow": {"follows": "boolean", "followed_at": "timestamptz"},
+        "request": {"requested": "boolean", "requested_at": "timestamptz"},
+        "block": {"blocks": "boolean", "blocked_at": "timestamptz"},
+        "blocked_by": {"blocked_by": "boolean"},
+        "mute": {"mutes": "boolean", "muted_at": "timestamptz"},
     },
-    erased_with=("follower_id", "followee_id"),
-    counted="active",
+    whose={
+        "from_id": "from_id",
+        "to_id": "to_id",
+        "follows": "from_id",
+        "followed_at": "from_id",
+        "follow_event": "from_id",
+        "requested": "from_id",
+        "requested_at": "from_id",
+        "request_event": "from_id",
+        "blocks": "from_id",
+        "blocked_at": "from_id",
+        "block_event": "from_id",
+        "blocked_by": "to_id",
+        "blocked_by_event": "to_id",
+        "mutes": "from_id",
+        "muted_at": "from_id",
+        "mute_event": "from_id",
+    },
+    erased_with=("from_id", "to_id"),
+    counted="follows and not coalesce(blocks, false) and not coalesce(blocked_by, false)",
     counts=(
-        Count(into="person_count", column="followers", by={"user_id": "followee_id"}),
-        Count(into="person_count", column="following", by={"user_id": "follower_id"}),
+        Count(into="person_count", column="followers", by={"user_id": "to_id"}),
+        Count(into="person_count", column="following", by={"user_id": "from_id"}),
     ),
 )
 
@@ -59,11 +90,26 @@ def fold(events: Sequence[Event]) -> Changes:
     for event in events:
         match event:
             case UserFollowed():
-                key = (event.subject_id, event.followee_id)
-                changes.set(FOLLOW, key, "edge", event.event_id, (True, event.occurred_at))
+                _follow(changes, event, (event.subject_id, event.followee_id), True)
             case UserUnfollowed():
-                key = (event.subject_id, event.followee_id)
-                changes.set(FOLLOW, key, "edge", event.event_id, (False, event.occurred_at))
+                _follow(changes, event, (event.subject_id, event.followee_id), False)
+            case FollowRequested():
+                pair = (event.subject_id, event.followee_id)
+                changes.set(RELATION, pair, "request", event.event_id, (True, event.occurred_at))
+            case FollowApproved():
+                _follow(changes, event, (event.follower_id, event.subject_id), True)
+            case FollowRejected():
+                pair = (event.follower_id, event.subject_id)
+                changes.set(RELATION, pair, "request", event.event_id, (False, event.occurred_at))
+            case UserBlocked():
+                _follow(changes, event, (event.subject_id, event.blocked_id), False)
+                _follow(changes, event, (event.blocked_id, event.subject_id), False)
+                _block(changes, event, True)
+            case UserUnblocked():
+                _block(changes, event, False)
+            case UserMuted() | UserUnmuted():
+                muted = (isinstance(event, UserMuted), event.occurred_at)
+                changes.set(RELATION, (event.subject_id, event.muted_id), "mute", event.event_id, muted)
             case UserErased():
                 changes.erase(event.subject_id, event.event_id)
             case UserRegistered() | ProfileEdited() | NotificationsRead():
@@ -72,15 +118,35 @@ def fold(events: Sequence[Event]) -> Changes:
                 pass
             case PostLiked() | PostUnliked() | PostBookmarked() | PostUnbookmarked():
                 pass
+            case PostShared() | PostUnshared():
+                pass
+            case RoleGranted() | RoleRevoked():
+                pass
             case _:
                 assert_never(event)
     return changes
 
 
+def _follow(
+    changes: Changes,
+    event: UserFollowed | UserUnfollowed | FollowApproved | UserBlocked,
+    pair: tuple[UUID, UUID],
+    follows: bool,
+) -> None:
+    """Whatever settles the follow settles the request for it."""
+    changes.set(RELATION, pair, "follow", event.event_id, (follows, event.occurred_at))
+    changes.set(RELATION, pair, "request", event.event_id, (False, event.occurred_at))
+
+
+def _block(changes: Changes, event: UserBlocked | UserUnblocked, blocks: bool) -> None:
+    changes.set(RELATION, (event.subject_id, event.blocked_id), "block", event.event_id, (blocks, event.occurred_at))
+    changes.set(RELATION, (event.blocked_id, event.subject_id), "blocked_by", event.event_id, (blocks,))
+
+
 PROJECTION = PostgresProjection(
     name="graph",
     topics=("graph", "accounts"),
-    tables=(FOLLOW,),
+    tables=(RELATION,),
     fold=fold,
     tables_sql=Path(__file__).with_name("tables.sql"),
     count_tables=(PERSON_COUNT,),

@@ -12,19 +12,30 @@ from schemas.types import (
     CommentDeleted,
     CommentEdited,
     Event,
+    FollowApproved,
+    FollowRejected,
+    FollowRequested,
     NotificationsRead,
     PostBookmarked,
     PostDeleted,
     PostEdited,
     PostLiked,
     PostPublished,
+    PostShared,
     PostUnbookmarked,
     PostUnliked,
+    PostUnshared,
     ProfileEdited,
+    RoleGranted,
+    RoleRevoked,
+    UserBlocked,
     UserErased,
     UserFollowed,
+    UserMuted,
     UserRegistered,
+    UserUnblocked,
     UserUnfollowed,
+    UserUnmuted,
 )
 
 # Clients keep notifications' ids, so this never changes.
@@ -131,6 +142,14 @@ def fold(events: Sequence[Event]) -> Changes:
             case UserErased():
                 changes.erase(event.subject_id, event.event_id)
             case UserRegistered() | ProfileEdited() | PostBookmarked() | PostUnbookmarked():
+                pass
+            case PostShared() | PostUnshared():
+                pass
+            case FollowRequested() | FollowApproved() | FollowRejected():
+                pass
+            case UserBlocked() | UserUnblocked() | UserMuted() | UserUnmuted():
+                pass
+            case RoleGranted() | RoleRevoked():
                 pass
             case _:
                 assert_never(event)

@@ -12,19 +12,30 @@ from schemas.types import (
     CommentDeleted,
     CommentEdited,
     Event,
+    FollowApproved,
+    FollowRejected,
+    FollowRequested,
     NotificationsRead,
     PostBookmarked,
     PostDeleted,
     PostEdited,
     PostLiked,
     PostPublished,
+    PostShared,
     PostUnbookmarked,
     PostUnliked,
+    PostUnshared,
     ProfileEdited,
+    RoleGranted,
+    RoleRevoked,
+    UserBlocked,
     UserErased,
     UserFollowed,
+    UserMuted,
     UserRegistered,
+    UserUnblocked,
     UserUnfollowed,
+    UserUnmuted,
 )
 
 # Every event about a post or comment says whose it is and where it stands, in a group of its own: what comes late, or
@@ -156,6 +167,14 @@ def fold(events: Sequence[Event]) -> Changes:
             case UserRegistered() | ProfileEdited() | UserFollowed() | UserUnfollowed():
                 pass
             case PostLiked() | PostUnliked() | PostBookmarked() | PostUnbookmarked() | NotificationsRead():
+                pass
+            case PostShared() | PostUnshared():
+                pass
+            case FollowRequested() | FollowApproved() | FollowRejected():
+                pass
+            case UserBlocked() | UserUnblocked() | UserMuted() | UserUnmuted():
+                pass
+            case RoleGranted() | RoleRevoked():
                 pass
             case _:
                 assert_never(event)

@@ -11,19 +11,30 @@ from schemas.types import (
     CommentDeleted,
     CommentEdited,
     Event,
+    FollowApproved,
+    FollowRejected,
+    FollowRequested,
     NotificationsRead,
     PostBookmarked,
     PostDeleted,
     PostEdited,
     PostLiked,
     PostPublished,
+    PostShared,
     PostUnbookmarked,
     PostUnliked,
+    PostUnshared,
     ProfileEdited,
+    RoleGranted,
+    RoleRevoked,
+    UserBlocked,
     UserErased,
     UserFollowed,
+    UserMuted,
     UserRegistered,
+    UserUnblocked,
     UserUnfollowed,
+    UserUnmuted,
 )
 
 PERSON = Table(
@@ -74,6 +85,14 @@ def fold(events: Sequence[Event]) -> Changes:
             case PostPublished() | PostEdited() | PostDeleted() | CommentAdded() | CommentEdited() | CommentDeleted():
                 pass
             case PostLiked() | PostUnliked() | PostBookmarked() | PostUnbookmarked():
+                pass
+            case PostShared() | PostUnshared():
+                pass
+            case FollowRequested() | FollowApproved() | FollowRejected():
+                pass
+            case UserBlocked() | UserUnblocked() | UserMuted() | UserUnmuted():
+                pass
+            case RoleGranted() | RoleRevoked():
                 pass
             case _:
                 assert_never(event)

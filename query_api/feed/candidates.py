@@ -7,9 +7,9 @@ from query_api import database
 from query_api.posts.queries import LAST_ID
 
 FOLLOWEES_SQL: LiteralString = """
-select f.followee_id from graph.follow f
- where f.follower_id = %(viewer)s and f.active
-   and not exists (select from graph.erased e where e.user_id = f.followee_id)"""
+select f.to_id from graph.relation f
+ where f.from_id = %(viewer)s and f.follows and f.counted
+   and not exists (select from graph.erased e where e.user_id = f.to_id)"""
 
 # The newest posts of each source are merged. Each source first gives a few; only one whose few are all newer than the
 # cut could have more to give above it, and is asked again. Otherwise a reader of a thousand people would sort eight
@@ -50,7 +50,7 @@ FEW = 12
 
 
 def followees(viewer_id: UUID) -> list[UUID]:
-    return [row.followee_id for row in database.rows(FOLLOWEES_SQL, {"viewer": viewer_id})]
+    return [row.to_id for row in database.rows(FOLLOWEES_SQL, {"viewer": viewer_id})]
 
 
 def home_candidates(viewer_id: UUID, before: UUID | None, limit: int) -> list[UUID]:

@@ -28,9 +28,9 @@ POST_PRESENT_SQL: LiteralString = """
                 or exists (select from profiles.erased e where e.user_id = p.author_id)
                 or not (p.visibility = 'public' and not coalesce(w.private, false)
                         or p.visibility in ('public', 'followers')
-                           and exists (select from graph.follow f
-                                        where f.follower_id = n.recipient_id and f.followee_id = p.author_id
-                                          and f.active))))"""
+                           and exists (select from graph.relation f
+                                        where f.from_id = n.recipient_id and f.to_id = p.author_id
+                                          and f.counted))))"""
 
 PRESENT_SQL: LiteralString = (
     "n.active and n.cause_event is not null and " + ACTOR_PRESENT_SQL + " and " + POST_PRESENT_SQL

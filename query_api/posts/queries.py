@@ -14,11 +14,11 @@ from query_api.posts.rules import may_see
 # Facts that decide who may see a post. `p` is the post, `a` its author.
 FACTS_SQL: LiteralString = """
        p.visibility, coalesce(a.private, false) as author_private, p.reply_to_id, p.reply_to_author_id,
-       exists (select from graph.follow f
-                where f.follower_id = %(viewer)s::uuid and f.followee_id = p.author_id and f.active) as follows_author,
+       exists (select from graph.relation f
+                where f.from_id = %(viewer)s::uuid and f.to_id = p.author_id and f.counted) as follows_author,
        p.reply_to_author_id is not null
-           and exists (select from graph.follow f
-                        where f.follower_id = %(viewer)s::uuid and f.followee_id = p.reply_to_author_id and f.active)
+           and exists (select from graph.relation f
+                        where f.from_id = %(viewer)s::uuid and f.to_id = p.reply_to_author_id and f.counted)
            and not exists (select from graph.erased e where e.user_id = p.reply_to_author_id) as follows_replied_to"""
 
 PRESENT_SQL: LiteralString = """

@@ -11,10 +11,10 @@ PROFILE_SQL: LiteralString = """
 select a.user_id, a.username, a.display_name, a.bio, a.avatar_media_id, coalesce(a.private, false) as private,
        a.created_at,
        coalesce(g.followers, 0) as followers, coalesce(g.following, 0) as following, coalesce(n.posts, 0) as posts,
-       exists (select from graph.follow f
-                where f.follower_id = %(viewer)s::uuid and f.followee_id = a.user_id and f.active) as follows,
-       exists (select from graph.follow f
-                where f.follower_id = a.user_id and f.followee_id = %(viewer)s::uuid and f.active) as followed_by
+       exists (select from graph.relation f
+                where f.from_id = %(viewer)s::uuid and f.to_id = a.user_id and f.counted) as follows,
+       exists (select from graph.relation f
+                where f.from_id = a.user_id and f.to_id = %(viewer)s::uuid and f.counted) as followed_by
   from profiles.person a
   left join graph.person_count g on g.user_id = a.user_id
   left join counters.person_count n on n.user_id = a.user_id
@@ -27,13 +27,13 @@ BY_NAME_SQL: LiteralString = PROFILE_SQL + "a.username = %(name)s"
 BY_IDS_SQL: LiteralString = PROFILE_SQL + "a.user_id = any(%(users)s::uuid[])"
 
 FOLLOWERS_SQL: LiteralString = """
-select edge_event, follower_id as user_id from graph.follow
- where followee_id = %(user)s and active and edge_event < coalesce(%(before)s::uuid, %(last)s::uuid)
- order by edge_event desc limit %(limit)s"""
+select follow_event, from_id as user_id from graph.relation
+ where to_id = %(user)s and follows and counted and follow_event < coalesce(%(before)s::uuid, %(last)s::uuid)
+ order by follow_event desc limit %(limit)s"""
 FOLLOWING_SQL: LiteralString = """
-select edge_event, followee_id as user_id from graph.follow
- where follower_id = %(user)s and active and edge_event < coalesce(%(before)s::uuid, %(last)s::uuid)
- order by edge_event desc limit %(limit)s"""
+select follow_event, to_id as user_id from graph.relation
+ where from_id = %(user)s and follows and counted and follow_event < coalesce(%(before)s::uuid, %(last)s::uuid)
+ order by follow_event desc limit %(limit)s"""
 LAST_ID = UUID(int=(1 << 128) - 1)
 
 
@@ -79,8 +79,8 @@ class FollowList:
     def skeleton(self, before: UUID | None, limit: int) -> list[UUID]:
         parameters = {"user": self._user_id, "before": before, "last": LAST_ID, "limit": limit}
         found = database.rows(self._statement, parameters)
-        self._people.update((row.edge_event, row.user_id) for row in found)
-        return [row.edge_event for row in found]
+        self._people.update((row.follow_event, row.user_id) for row in found)
+        return [row.follow_event for row in found]
 
     def hydrate(self, events: Sequence[UUID]) -> dict[UUID, ProfileRow]:
         """The people behind these follows who are there, by event."""

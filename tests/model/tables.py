@@ -258,8 +258,8 @@ TABLES: tuple[Expected, ...] = (
         _persons, _not_erased,
     ),
     Expected(
-        "graph.follow", ("follower_id", "followee_id"), ("active", "since", "edge_event"),
-        _follows, _present("follower_id", "followee_id"),
+        "graph.relation", ("from_id", "to_id"), ("follows", "followed_at", "follow_event"),
+        _follows, _present("from_id", "to_id"),
     ),
     Expected(
         "graph.person_count", ("user_id",), ("followers", "following"),

@@ -119,9 +119,7 @@ def test_what_was_changed_is_named(installation: Installation, events: list[Even
     notification = min(model.notifications.values())
     with psycopg.connect(installation.environment.read_database_url, autocommit=True) as connection:
         connection.execute("update counters.post_count set likes = likes + 1 where post_id = %s", (post_id,))
-        connection.execute(
-            "delete from graph.follow where (follower_id, followee_id) = (%s, %s)", (follower_id, followee_id)
-        )
+        connection.execute("delete from graph.relation where (from_id, to_id) = (%s, %s)", (follower_id, followee_id))
         connection.execute(
             "insert into counters.person_count values (%s, 7) on conflict (user_id) do update set posts = 7",
             (reader_id,),
@@ -134,7 +132,7 @@ def test_what_was_changed_is_named(installation: Installation, events: list[Even
     assert status == 3, errors
     found = {(each["table"], each["key"], each["column"]) for each in report["first_differences"]}
     assert ("counters.post_count", f"({post_id})", "likes") in found
-    assert ("graph.follow", f"({follower_id}, {followee_id})", "row") in found
+    assert ("graph.relation", f"({follower_id}, {followee_id})", "row") in found
     assert ("counters.person_count", f"({reader_id})", "posts") in found
     assert ("delivery.frame", str(notification.id), "operation") in found
     assert ("feed.warm", str(reader_id), "item") in found

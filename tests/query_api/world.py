@@ -186,10 +186,10 @@ class World:
     def follow(self, follower_id: UUID, followee_id: UUID, active: bool = True) -> UUID:
         event_id = self.tick()
         self.execute(
-            """insert into graph.follow (follower_id, followee_id, active, since, edge_event)
+            """insert into graph.relation (from_id, to_id, follows, followed_at, follow_event)
                values (%s, %s, %s, %s, %s)
-               on conflict (follower_id, followee_id)
-               do update set active = excluded.active, edge_event = excluded.edge_event""",
+               on conflict (from_id, to_id)
+               do update set follows = excluded.follows, follow_event = excluded.follow_event""",
             follower_id,
             followee_id,
             active,

@@ -26,7 +26,8 @@ SCHEMAS = list(event_schemas().values())
 RELEASED = sorted((HERE / "released").glob("*/*/*.avsc"))
 # Ids of things; every other id is a person's. A new id field is either added here or says `names_person`.
 THINGS = {
-    "event_id", "post_id", "comment_id", "parent_id", "reply_to_id", "quote_of_id", "media_ids", "avatar_media_id",
+    "event_id", "post_id", "comment_id", "parent_id",
+    "share_id", "reply_to_id", "quote_of_id", "media_ids", "avatar_media_id",
     "notification_ids", "up_to",
 }  # fmt: skip
 

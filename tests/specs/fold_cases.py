@@ -10,19 +10,30 @@ from schemas.types import (
     CommentDeleted,
     CommentEdited,
     Event,
+    FollowApproved,
+    FollowRejected,
+    FollowRequested,
     NotificationsRead,
     PostBookmarked,
     PostDeleted,
     PostEdited,
     PostLiked,
     PostPublished,
+    PostShared,
     PostUnbookmarked,
     PostUnliked,
+    PostUnshared,
     ProfileEdited,
+    RoleGranted,
+    RoleRevoked,
+    UserBlocked,
     UserErased,
     UserFollowed,
+    UserMuted,
     UserRegistered,
+    UserUnblocked,
     UserUnfollowed,
+    UserUnmuted,
 )
 from shared.ids import mint, time_of
 
@@ -113,6 +124,44 @@ def erased(step: int, person: UUID) -> UserErased:
     return at(step, UserErased, person)
 
 
+def requested(step: int, actor: UUID, followee: UUID) -> FollowRequested:
+    return at(step, FollowRequested, actor, followee_id=followee)
+
+
+def approved(step: int, actor: UUID, follower: UUID) -> FollowApproved:
+    return at(step, FollowApproved, actor, follower_id=follower)
+
+
+def rejected(step: int, actor: UUID, follower: UUID) -> FollowRejected:
+    return at(step, FollowRejected, actor, follower_id=follower)
+
+
+def blocked(step: int, actor: UUID, whom: UUID, *severed: UUID) -> UserBlocked:
+    return at(step, UserBlocked, actor, blocked_id=whom, severed_follower_ids=severed)
+
+
+def unblocked(step: int, actor: UUID, whom: UUID) -> UserUnblocked:
+    return at(step, UserUnblocked, actor, blocked_id=whom)
+
+
+def muted(step: int, actor: UUID, whom: UUID) -> UserMuted:
+    return at(step, UserMuted, actor, muted_id=whom)
+
+
+def unmuted(step: int, actor: UUID, whom: UUID) -> UserUnmuted:
+    return at(step, UserUnmuted, actor, muted_id=whom)
+
+
+def shared(step: int, actor: UUID, post: PostPublished) -> PostShared:
+    return at(step, PostShared, actor, share_id=identifier(step), post_id=post.post_id, post_author_id=post.subject_id)
+
+
+def unshared(step: int, actor: UUID, post: PostPublished, share: int) -> PostUnshared:
+    return at(
+        step, PostUnshared, actor, share_id=identifier(share), post_id=post.post_id, post_author_id=post.subject_id
+    )
+
+
 def one_of_each_kind() -> list[Event]:
     """An event of every type, for what a fold must leave alone."""
     post = published(1, ANA)
@@ -122,6 +171,9 @@ def one_of_each_kind() -> list[Event]:
         edited(12, post), comment, comment_edited(13, comment), comment_deleted(14, comment),
         bookmarked(15, BEN, post), unbookmarked(16, BEN, post), liked(7, BEN, post), unliked(8, BEN, post),
         followed(9, BEN, ANA), unfollowed(10, BEN, ANA), at(11, NotificationsRead, ANA, up_to=identifier(9)),
+        shared(17, BEN, post), unshared(18, BEN, post, 17), requested(19, BEN, ANA), approved(20, ANA, BEN),
+        rejected(21, ANA, BEN), blocked(22, BEN, ANA), unblocked(23, BEN, ANA), muted(24, BEN, ANA),
+        unmuted(25, BEN, ANA), at(26, RoleGranted, ANA, role="admin"), at(27, RoleRevoked, ANA, role="admin"),
     ]  # fmt: skip
 
 
