@@ -180,7 +180,7 @@ def test_follows_and_unfollows(skewed: Servers, guards: Guards, log: LogReader, 
     events = [one for one in read(log) if getattr(one, "followee_id", None) == ana]
     assert sorted(event.event_id for event in events) == ids_in([answer for answers in made for answer in answers])
     for order in (events, events[::-1]):
-        rows = {row["follower_id"]: row for row in folded(GRAPH, order).rows("follow")}
+        rows = {row["from_id"]: row for row in folded(GRAPH, order).rows("relation")}
         for follower in followers:
             mine = [event for event in events if event.subject_id == follower]
             assert [e.event_id for e in mine] == sorted(e.event_id for e in mine), "the log keeps the edge's order"
