@@ -189,7 +189,7 @@ def test_follows_and_unfollows(skewed: Servers, guards: Guards, log: LogReader, 
                 "select active, last_event from follow where follower_id = %s and followee_id = %s", (follower, ana)
             ).fetchone()
             assert guard == (isinstance(mine[-1], UserFollowed), mine[-1].event_id)
-            assert (rows[follower]["active"], rows[follower]["edge_event"]) == guard
+            assert (rows[follower]["follows"], rows[follower]["follow_event"]) == guard
 
 
 @pytest.mark.parametrize("deleting", [0, 1], ids=["slow clock deletes", "fast clock deletes"])
