@@ -47,12 +47,17 @@ from concurrent.futures import ThreadPoolExecutor
 import django
 django.setup()
 from uuid import UUID
+from command_api.accounts.commands.edit_profile import EditProfile
 from command_api.dispatch import dispatch
 from command_api.posts.commands.add_comment import AddComment
 from command_api.posts.commands.delete_post import DeletePost
 from command_api.reactions.commands.like_post import LikePost
 from command_api.reactions.commands.unlike_post import UnlikePost
+from command_api.relationships.commands.approve_follow import ApproveFollow
+from command_api.relationships.commands.block_user import BlockUser
 from command_api.relationships.commands.follow_user import FollowUser
+from command_api.relationships.commands.reject_follow import RejectFollow
+from command_api.relationships.commands.unblock_user import UnblockUser
 from command_api.relationships.commands.unfollow_user import UnfollowUser
 from shared import clock
 from shared.errors import Rejected
@@ -60,7 +65,10 @@ true_now, offset = clock.now, int(sys.argv[1])
 clock.now = lambda: true_now() + offset
 COMMANDS = {
     "like": LikePost, "unlike": UnlikePost, "follow": FollowUser, "unfollow": UnfollowUser, "delete": DeletePost,
+    "approve": ApproveFollow, "reject": RejectFollow, "block": BlockUser, "unblock": UnblockUser,
     "comment": lambda actor, post: AddComment(actor_id=actor, post_id=post, content="x"),
+    "private": lambda actor, _: EditProfile(actor_id=actor, private=True),
+    "public": lambda actor, _: EditProfile(actor_id=actor, private=False),
 }
 def carry_out(asked):
     kind, actor, target = asked
@@ -180,7 +188,7 @@ def test_follows_and_unfollows(skewed: Servers, guards: Guards, log: LogReader, 
     events = [one for one in read(log) if getattr(one, "followee_id", None) == ana]
     assert sorted(event.event_id for event in events) == ids_in([answer for answers in made for answer in answers])
     for order in (events, events[::-1]):
-        rows = {row["follower_id"]: row for row in folded(GRAPH, order).rows("follow")}
+        rows = {row["from_id"]: row for row in folded(GRAPH, order).rows("relation")}
         for follower in followers:
             mine = [event for event in events if event.subject_id == follower]
             assert [e.event_id for e in mine] == sorted(e.event_id for e in mine), "the log keeps the edge's order"
@@ -189,7 +197,7 @@ def test_follows_and_unfollows(skewed: Servers, guards: Guards, log: LogReader, 
                 "select active, last_event from follow where follower_id = %s and followee_id = %s", (follower, ana)
             ).fetchone()
             assert guard == (isinstance(mine[-1], UserFollowed), mine[-1].event_id)
-            assert (rows[follower]["active"], rows[follower]["edge_event"]) == guard
+            assert (rows[follower]["follows"], rows[follower]["follow_event"]) == guard
 
 
 @pytest.mark.parametrize("deleting", [0, 1], ids=["slow clock deletes", "fast clock deletes"])

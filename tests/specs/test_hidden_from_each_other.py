@@ -142,9 +142,8 @@ def test_names_of_a_blocked_pair_stay_text(block: Event) -> None:
     edit = EditPost(actor_id=BEN, post_id=own.post_id, content="@Ana @Cleo", people=people)
     draft = then([own, block], edit, **stored)
     assert isinstance(decided([own, block, draft], edit), Unchanged)
-    then(
-        [post, said, block], EditComment(actor_id=BEN, comment_id=said.comment_id, content="@Ana @Cleo", people=people)
-    )
+    mend = EditComment(actor_id=BEN, comment_id=said.comment_id, content="@Ana @Cleo", people=people)
+    then([post, said, block], mend, **stored)
 
 
 def test_a_mention_of_oneself_or_across_no_block_is_resolved() -> None:
