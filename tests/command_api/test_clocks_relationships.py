@@ -158,7 +158,7 @@ CONTESTS = {
         False,
         ["follow", "<follow", "block", "<block", "unblock", "<unblock", "unfollow"],
     ),
-    "request against answers": (True, ["follow", "<approve", "unfollow", "follow", "<reject"]),
+    "request against answers": (True, ["follow", "<approve", "unfollow", "<reject", "unfollow", "<approve"]),
     "block against approve": (True, ["follow", "<approve", "<block", "follow", "<unblock"]),
     "the follower's block against approve": (True, ["follow", "<approve", "block", "follow", "unblock"]),
 }

@@ -21,6 +21,7 @@ from command_api.relationships.commands.approve_follow import ApproveFollow
 from command_api.relationships.commands.block_user import BlockUser
 from command_api.relationships.commands.follow_user import FollowUser
 from command_api.relationships.commands.mute_user import MuteUser
+from command_api.relationships.commands.reject_follow import RejectFollow
 from command_api.relationships.commands.unblock_user import UnblockUser
 from command_api.relationships.commands.unmute_user import UnmuteUser
 from command_api.routing import Command
@@ -115,16 +116,20 @@ def test_nobody_is_let_in_unasked_once_an_account_is_said_to_be_private(guards: 
     assert isinstance(dispatch(FollowUser(cleo, ana)).event, FollowRequested)
 
 
-@pytest.mark.parametrize("locked", [0, 1], ids=["the blocker's", "the blocked person's"])
-def test_a_block_waits_for_what_either_does(guards: Guards, locked: int) -> None:
-    ana, ben = people(2)
+@pytest.mark.parametrize("locked", [0, 1], ids=["the actor's", "the other's"])
+@pytest.mark.parametrize("command", [BlockUser, UnblockUser, ApproveFollow, RejectFollow])
+def test_what_is_in_both_people_s_rows_waits_for_what_either_does(guards: Guards, command: Any, locked: int) -> None:
+    ana, ben, cleo = people(3)
+    assert dispatch(EditProfile(actor_id=ana, private=True)).changed
+    assert isinstance(dispatch(FollowUser(ben, ana)).event, FollowRequested)
     with guards.transaction(), connections["default"].cursor() as cursor:
         guards.execute("select from account where user_id = %s for no key update", ((ana, ben)[locked],))
         cursor.execute("set statement_timeout = 200")
         with pytest.raises(Unavailable):
-            dispatch(BlockUser(ana, ben))
+            dispatch(command(ana, ben))
     connections["default"].close()
-    assert dispatch(BlockUser(ana, ben)).changed
+    assert dispatch(FollowUser(cleo, ana)).changed
+    assert dispatch(command(ana, ben)).changed is (command is not UnblockUser)
 
 
 def test_guards_of_blocks_are_found_by_either_of_the_pair(guards: Guards) -> None:
