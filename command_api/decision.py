@@ -19,7 +19,7 @@ from command_api.posts.state import FOLLOWERS, PUBLIC, Comment, Post
 from command_api.reactions import state as reactions
 from command_api.reactions.state import Bookmark, Reaction
 from command_api.relationships import state as relationships
-from command_api.relationships.state import Follow
+from command_api.relationships.state import Block, Follow, Mute
 from schemas.types import (
     CommentAdded,
     CommentDeleted,
@@ -53,9 +53,9 @@ from schemas.types import (
 from shared.errors import Forbidden, NotFound, Unauthenticated
 from shared.ids import NIL, time_of
 
-# Pairs of ids: (follower, followee) or (post, actor).
+# Pairs of ids: (follower, followee), (who blocks or mutes, whom), or (post, actor).
 Pair = tuple[UUID, UUID]
-Row = TypeVar("Row", Account, Post, Comment, Follow, Reaction, Bookmark, ReadMark)
+Row = TypeVar("Row", Account, Post, Comment, Follow, Block, Mute, Reaction, Bookmark, ReadMark)
 # What a draft has in place of the ids that are minted later.
 UNMINTED = NIL
 # What ends a post or a person. Edges of it do not touch its row, so that they need not wait for one another; an ending,
@@ -73,18 +73,21 @@ class Reads(msgspec.Struct, frozen=True, kw_only=True):
     """The rows that a command may look at, so that they are loaded and locked for a whole batch at once.
 
     The actor's own account is always read, with every comment its post, with every post and comment its author's
-    account, and the actor's follow of the author where a post is for followers.
+    account, the actor's follow of the author where a post is for followers, and the blocks, either way, of the actor
+    and everybody else whose account is read.
     """
 
     actor_id: UUID
     new_account: bool = False  # the actor's row may have to be made
     exclusive: bool = False  # the actor's row is locked against everyone who only looks at it, too
     accounts: tuple[UUID, ...] = ()
+    counterparts: tuple[UUID, ...] = ()  # accounts locked as the actor's own: what is decided is in both their rows
     posts: tuple[UUID, ...] = ()
     posts_exclusive: tuple[UUID, ...] = ()
     comments: tuple[UUID, ...] = ()
     comments_exclusive: tuple[UUID, ...] = ()
     follows: tuple[Pair, ...] = ()
+    mutes: tuple[Pair, ...] = ()
     reactions: tuple[Pair, ...] = ()
     bookmarks: tuple[Pair, ...] = ()
     read_mark: bool = False
@@ -101,6 +104,8 @@ class State:
         self.posts: dict[UUID, Post] = {}
         self.comments: dict[UUID, Comment] = {}
         self.follows: dict[Pair, Follow] = {}
+        self.blocks: dict[Pair, Block] = {}
+        self.mutes: dict[Pair, Mute] = {}
         self.reactions: dict[Pair, Reaction] = {}
         self.bookmarks: dict[Pair, Bookmark] = {}
         self.read_marks: dict[UUID, ReadMark] = {}
@@ -109,6 +114,8 @@ class State:
         self.changed_posts: set[UUID] = set()
         self.changed_comments: set[UUID] = set()
         self.changed_follows: set[Pair] = set()
+        self.changed_blocks: set[Pair] = set()
+        self.changed_mutes: set[Pair] = set()
         self.changed_reactions: set[Pair] = set()
         self.changed_bookmarks: set[Pair] = set()
         self.changed_read_marks: set[UUID] = set()
@@ -125,6 +132,12 @@ class State:
     def follow(self, follower_id: UUID, followee_id: UUID) -> Follow | None:
         return self._looked_at(self.follows.get((follower_id, followee_id)))
 
+    def block(self, blocker_id: UUID, blocked_id: UUID) -> Block | None:
+        return self._looked_at(self.blocks.get((blocker_id, blocked_id)))
+
+    def mute(self, muter_id: UUID, muted_id: UUID) -> Mute | None:
+        return self._looked_at(self.mutes.get((muter_id, muted_id)))
+
     def reaction(self, post_id: UUID, actor_id: UUID) -> Reaction | None:
         return self._looked_at(self.reactions.get((post_id, actor_id)))
 
@@ -137,6 +150,15 @@ class State:
     def is_active(self, user_id: UUID) -> bool:
         account = self.account(user_id)
         return account is not None and account.is_active
+
+    def are_apart(self, one_id: UUID, other_id: UUID) -> bool:
+        """Whether either blocks the other. Both rows are looked at, so that what is decided is newer than either."""
+        blocks = (self.block(one_id, other_id), self.block(other_id, one_id))
+        return any(block is not None and block.active for block in blocks)
+
+    def is_visible(self, user_id: UUID, viewer_id: UUID) -> bool:
+        """Whether a person is there for the viewer: active, and neither blocks the other."""
+        return self.is_active(user_id) and not self.are_apart(user_id, viewer_id)
 
     def _looked_at(self, row: Row | None) -> Row | None:
         if row is not None:
@@ -161,15 +183,43 @@ def standing(state: State, post_id: UUID) -> Post:
 
 
 def visible(state: State, post_id: UUID, viewer_id: UUID) -> Post:
-    """A post that the viewer may see. Raises NotFound for any other, whether or not it exists."""
+    """A post that the viewer may see. Raises NotFound for any other, whether or not it exists.
+
+    A private account's posts are for followers at most, and nothing of a blocked pair is for each other.
+    """
     post = standing(state, post_id)
-    if post.author_id == viewer_id or post.visibility == PUBLIC:
+    if post.author_id == viewer_id:
         return post
-    if post.visibility == FOLLOWERS:
-        follow = state.follow(viewer_id, post.author_id)
-        if follow is not None and follow.active:
+    if not state.are_apart(post.author_id, viewer_id):
+        author = state.account(post.author_id)
+        if post.visibility == PUBLIC and author is not None and not author.private:
             return post
+        if post.visibility in (PUBLIC, FOLLOWERS):
+            follow = state.follow(viewer_id, post.author_id)
+            if follow is not None and follow.active:
+                return post
     raise NotFound("there is no such post")
+
+
+def present(state: State, user_id: UUID, viewer_id: UUID) -> Account:
+    """Another person whom the viewer may see. Raises NotFound for any other, whether or not they exist."""
+    account = state.account(user_id)
+    if account is None or not state.is_visible(user_id, viewer_id):
+        raise NotFound("there is no such person")
+    return account
+
+
+def pending(state: State, follower_id: UUID, followee_id: UUID) -> Follow:
+    """A request to follow that is still to be answered. Raises NotFound, also when the follower is not there."""
+    request = state.follow(follower_id, followee_id)
+    if request is None or not request.requested or not state.is_visible(follower_id, followee_id):
+        raise NotFound("there is no such request")
+    return request
+
+
+def resolved(state: State, actor_id: UUID, people: Iterable[tuple[str, UUID]]) -> dict[str, UUID]:
+    """Those of the people whom a text names that its author may mention, by name; other names stay text."""
+    return {name: user_id for name, user_id in people if state.is_visible(user_id, actor_id)}
 
 
 def own_comment(state: State, comment_id: UUID, actor_id: UUID, verb: str) -> tuple[Comment, Post]:
@@ -183,7 +233,7 @@ def own_comment(state: State, comment_id: UUID, actor_id: UUID, verb: str) -> tu
     if comment.author_id == actor_id:
         return comment, standing(state, comment.post_id)
     visible(state, comment.post_id, actor_id)
-    if comment.deleted or not state.is_active(comment.author_id):
+    if comment.deleted or not state.is_visible(comment.author_id, actor_id):
         raise NotFound("there is no such comment")
     raise Forbidden(f"only its author may {verb} a comment")
 
@@ -242,25 +292,37 @@ def evolve(state: State, event: Event) -> None:
         case PostBookmarked() | PostUnbookmarked():
             state.bookmarks[event.post_id, event.subject_id] = reactions.bookmark_set(event)
             state.changed_bookmarks.add((event.post_id, event.subject_id))
-        case UserFollowed() | UserUnfollowed():
-            state.follows[event.subject_id, event.followee_id] = relationships.follow_set(event)
-            state.changed_follows.add((event.subject_id, event.followee_id))
+        case UserFollowed() | UserUnfollowed() | FollowRequested() | FollowApproved() | FollowRejected():
+            _set_follow(state, relationships.follow_set(event))
+        case UserBlocked() | UserUnblocked():
+            state.blocks[event.subject_id, event.blocked_id] = relationships.block_set(event)
+            state.changed_blocks.add((event.subject_id, event.blocked_id))
+            if isinstance(event, UserBlocked):
+                for follow in relationships.severed(event):
+                    _set_follow(state, follow)
+        case UserMuted() | UserUnmuted():
+            state.mutes[event.subject_id, event.muted_id] = relationships.mute_set(event)
+            state.changed_mutes.add((event.subject_id, event.muted_id))
         case NotificationsRead():
             mark = state.read_marks.get(event.subject_id)
             state.read_marks[event.subject_id] = notifications.marked(mark, event)
             state.changed_read_marks.add(event.subject_id)
         case ProfileEdited():
-            pass  # no guard depends on a profile
+            account = state.accounts.get(event.subject_id)
+            if account is not None:
+                state.accounts[event.subject_id] = accounts.profile_edited(account, event)
+                state.changed_accounts.add(event.subject_id)
         case PostShared() | PostUnshared():
-            pass
-        case FollowRequested() | FollowApproved() | FollowRejected():
-            pass
-        case UserBlocked() | UserUnblocked() | UserMuted() | UserUnmuted():
             pass
         case RoleGranted() | RoleRevoked():
             pass
         case _:
             assert_never(event)
+
+
+def _set_follow(state: State, follow: Follow) -> None:
+    state.follows[follow.follower_id, follow.followee_id] = follow
+    state.changed_follows.add((follow.follower_id, follow.followee_id))
 
 
 def state_of(events: Iterable[Event]) -> State:

@@ -2,12 +2,14 @@
 
 Order of locks: accounts by id, then posts, then comments. The actors' accounts are locked FOR NO KEY UPDATE, which
 makes one person's writes follow one another; accounts, posts and comments that are only looked at, FOR KEY SHARE, which
-waits for nobody but a deletion or erasure (FOR UPDATE). Follows, reactions, bookmarks and read marks are written under
-their actor's account lock alone, so that it covers rows that are not there yet, too.
+waits for nobody but a deletion, an erasure or a change of `private` (FOR UPDATE). Follows, mutes, reactions, bookmarks
+and read marks are written under their actor's account lock alone, so that it covers rows that are not there yet, too.
+A block, and whatever a followee decides of somebody's follow, takes both people's locks (`counterparts`): each of the
+two can then rely on what it read under its own.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg import Cursor
@@ -15,9 +17,9 @@ from psycopg import Cursor
 from command_api.accounts.state import REGISTERING, Account
 from command_api.decision import Pair, Reads, State
 from command_api.notifications.state import ReadMark
-from command_api.posts.state import FOLLOWERS, Comment, Post
+from command_api.posts.state import FOLLOWERS, PUBLIC, Comment, Post
 from command_api.reactions.state import Bookmark, Reaction
-from command_api.relationships.state import Follow
+from command_api.relationships.state import Block, Follow, Mute
 from shared.ids import NIL
 
 
@@ -32,7 +34,7 @@ def load(cursor: Cursor[Any], reads: Sequence[Reads]) -> State:
     new = sorted({read.actor_id for read in reads if read.new_account})
     if new:
         cursor.execute(
-            "INSERT INTO account (user_id, state, last_event) SELECT user_id, %s, %s::uuid"
+            "INSERT INTO account (user_id, state, last_event, private) SELECT user_id, %s, %s::uuid, false"
             " FROM unnest(%s::uuid[]) AS user_id ON CONFLICT DO NOTHING",
             (REGISTERING, NIL, array(new)),
         )
@@ -45,7 +47,10 @@ def load(cursor: Cursor[Any], reads: Sequence[Reads]) -> State:
     _load_posts(cursor, state, posts - exclusive_posts, "FOR KEY SHARE")
     _load_comments(cursor, state, exclusive_comments, "FOR UPDATE")
     _load_comments(cursor, state, comments - exclusive_comments, "FOR KEY SHARE")
-    _load_follows(cursor, state, reads)
+    pairs = _pairs(state, reads)
+    _load_follows(cursor, state, pairs.follows)
+    _load_blocks(cursor, state, pairs.people)
+    _load_mutes(cursor, state, {pair for read in reads for pair in read.mutes})
     _load_reactions(cursor, state, {pair for read in reads for pair in read.reactions})
     _load_bookmarks(cursor, state, {pair for read in reads for pair in read.bookmarks})
     _load_read_marks(cursor, state, {read.actor_id for read in reads if read.read_mark})
@@ -74,12 +79,12 @@ def _authors(cursor: Cursor[Any], posts: set[UUID], comments: set[UUID]) -> set[
 
 def _load_accounts(cursor: Cursor[Any], state: State, reads: Sequence[Reads], authors: set[UUID]) -> None:
     exclusive = {read.actor_id for read in reads if read.exclusive}
-    actors = {read.actor_id for read in reads} - exclusive
+    actors = {user_id for read in reads for user_id in (read.actor_id, *read.counterparts)} - exclusive
     others = (authors | {user_id for read in reads for user_id in read.accounts}) - actors - exclusive
     for user_ids, lock in ((exclusive, "FOR UPDATE"), (actors, "FOR NO KEY UPDATE"), (others, "FOR KEY SHARE")):
         if user_ids:
             cursor.execute(
-                "SELECT user_id, state, last_event FROM account"
+                "SELECT user_id, state, last_event, private FROM account"
                 f" WHERE user_id = ANY(%s::uuid[]) ORDER BY user_id {lock}",
                 (array(user_ids),),
             )
@@ -106,24 +111,74 @@ def _load_comments(cursor: Cursor[Any], state: State, comment_ids: set[UUID], lo
         state.comments.update((row[0], Comment(*row)) for row in cursor.fetchall())
 
 
-def _load_follows(cursor: Cursor[Any], state: State, reads: Sequence[Reads]) -> None:
-    pairs = {pair for read in reads for pair in read.follows}
-    if state.posts:
-        for read in reads:
-            under = (state.comments.get(comment_id) for comment_id in (*read.comments, *read.comments_exclusive))
-            posts_under = [comment.post_id for comment in under if comment is not None]
-            for post_id in (*read.posts, *read.posts_exclusive, *posts_under):
-                post = state.posts.get(post_id)
-                if post is not None and post.visibility == FOLLOWERS and post.author_id != read.actor_id:
-                    pairs.add((read.actor_id, post.author_id))
+class _Pairs(NamedTuple):
+    """The pairs that commands depend on: whose follow of whom, and who must not be blocked either way."""
+
+    follows: set[Pair]
+    people: set[Pair]
+
+
+def _pairs(state: State, reads: Sequence[Reads]) -> _Pairs:
+    follows = {pair for read in reads for pair in read.follows}
+    people: set[Pair] = set()
+    changing = {read.actor_id for read in reads if read.exclusive}  # they may become private within the batch
+    for read in reads:
+        actor_id = read.actor_id
+        for user_id in read.accounts + read.counterparts:
+            people.add((actor_id, user_id))
+        post_ids = read.posts + read.posts_exclusive
+        for comment_id in read.comments + read.comments_exclusive:
+            comment = state.comments.get(comment_id)
+            if comment is not None:
+                people.add((actor_id, comment.author_id))
+                post_ids += (comment.post_id,)
+        for post_id in post_ids:
+            post = state.posts.get(post_id)
+            if post is None:
+                continue
+            pair = (actor_id, post.author_id)
+            people.add(pair)
+            if post.visibility == FOLLOWERS or (post.visibility == PUBLIC and _is_private(state, post, changing)):
+                follows.add(pair)
+    return _Pairs(follows, people)
+
+
+def _is_private(state: State, post: Post, changing: set[UUID]) -> bool:
+    author = state.accounts.get(post.author_id)
+    return post.author_id in changing or (author is not None and author.private)
+
+
+def _load_follows(cursor: Cursor[Any], state: State, pairs: set[Pair]) -> None:
     if pairs:
         cursor.execute(
-            "SELECT follower_id, followee_id, active, last_event FROM follow"
+            "SELECT follower_id, followee_id, active, last_event, requested FROM follow"
             " JOIN unnest(%s::uuid[], %s::uuid[]) AS wanted (follower_id, followee_id)"
             " USING (follower_id, followee_id)",
             _columns(pairs),
         )
         state.follows.update(((row[0], row[1]), Follow(*row)) for row in cursor.fetchall())
+
+
+def _load_blocks(cursor: Cursor[Any], state: State, pairs: set[Pair]) -> None:
+    """The blocks of these pairs, either way."""
+    if pairs:
+        cursor.execute(
+            "SELECT from_id, to_id, active, last_event FROM unnest(%s::uuid[], %s::uuid[]) AS wanted (one, other)"
+            " CROSS JOIN LATERAL (VALUES (one, other), (other, one)) AS pair (from_id, to_id)"
+            " JOIN block USING (from_id, to_id)",
+            _columns(pairs),
+        )
+        state.blocks.update(((row[0], row[1]), Block(*row)) for row in cursor.fetchall())
+
+
+def _load_mutes(cursor: Cursor[Any], state: State, pairs: set[Pair]) -> None:
+    if pairs:
+        cursor.execute(
+            "SELECT from_id, to_id, active, last_event FROM mute"
+            " JOIN unnest(%s::uuid[], %s::uuid[]) AS wanted (from_id, to_id) USING (from_id, to_id)",
+            _columns(pairs),
+        )
+        state.mutes.update(((row[0], row[1]), Mute(*row)) for row in cursor.fetchall())
 
 
 def _load_reactions(cursor: Cursor[Any], state: State, pairs: set[Pair]) -> None:
@@ -158,9 +213,9 @@ def save(cursor: Cursor[Any], state: State) -> None:
     """Writes back the rows that changed, one statement a table."""
     _save(
         cursor,
-        "account (user_id, state, last_event)",
-        ("uuid", "text", "uuid"),
-        "(user_id) DO UPDATE SET state = excluded.state, last_event = excluded.last_event",
+        "account (user_id, state, last_event, private)",
+        ("uuid", "text", "uuid", "bool"),
+        "(user_id) DO UPDATE SET state = excluded.state, last_event = excluded.last_event, private = excluded.private",
         [state.accounts[key] for key in state.changed_accounts],
     )
     _save(
@@ -180,13 +235,7 @@ def save(cursor: Cursor[Any], state: State) -> None:
         " digest = excluded.digest, mentioned_ids = excluded.mentioned_ids",
         [state.comments[key] for key in state.changed_comments],
     )
-    _save(
-        cursor,
-        "follow (follower_id, followee_id, active, last_event)",
-        ("uuid", "uuid", "bool", "uuid"),
-        "(follower_id, followee_id) DO UPDATE SET active = excluded.active, last_event = excluded.last_event",
-        [state.follows[key] for key in state.changed_follows],
-    )
+    _save_relationships(cursor, state)
     _save(
         cursor,
         "reaction (post_id, actor_id, active, reaction, last_event)",
@@ -209,6 +258,27 @@ def save(cursor: Cursor[Any], state: State) -> None:
         "(user_id) DO UPDATE SET up_to = excluded.up_to, last_event = excluded.last_event",
         [state.read_marks[key] for key in state.changed_read_marks],
     )
+
+
+def _save_relationships(cursor: Cursor[Any], state: State) -> None:
+    _save(
+        cursor,
+        "follow (follower_id, followee_id, active, last_event, requested)",
+        ("uuid", "uuid", "bool", "uuid", "bool"),
+        "(follower_id, followee_id) DO UPDATE SET active = excluded.active, last_event = excluded.last_event,"
+        " requested = excluded.requested",
+        [state.follows[key] for key in state.changed_follows],
+    )
+    blocks = [state.blocks[key] for key in state.changed_blocks]
+    mutes = [state.mutes[key] for key in state.changed_mutes]
+    for table, rows in (("block", blocks), ("mute", mutes)):
+        _save(
+            cursor,
+            f"{table} (from_id, to_id, active, last_event)",
+            ("uuid", "uuid", "bool", "uuid"),
+            "(from_id, to_id) DO UPDATE SET active = excluded.active, last_event = excluded.last_event",
+            rows,
+        )
 
 
 def _save(cursor: Cursor[Any], table: str, types: tuple[str, ...], on_conflict: str, rows: list[Any]) -> None:

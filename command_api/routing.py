@@ -29,9 +29,24 @@ from command_api.reactions.commands.bookmark_post import BookmarkPost
 from command_api.reactions.commands.like_post import LikePost
 from command_api.reactions.commands.unbookmark_post import UnbookmarkPost
 from command_api.reactions.commands.unlike_post import UnlikePost
-from command_api.relationships.commands import follow_user, unfollow_user
+from command_api.relationships.commands import (
+    approve_follow,
+    block_user,
+    follow_user,
+    mute_user,
+    reject_follow,
+    unblock_user,
+    unfollow_user,
+    unmute_user,
+)
+from command_api.relationships.commands.approve_follow import ApproveFollow
+from command_api.relationships.commands.block_user import BlockUser
 from command_api.relationships.commands.follow_user import FollowUser
+from command_api.relationships.commands.mute_user import MuteUser
+from command_api.relationships.commands.reject_follow import RejectFollow
+from command_api.relationships.commands.unblock_user import UnblockUser
 from command_api.relationships.commands.unfollow_user import UnfollowUser
+from command_api.relationships.commands.unmute_user import UnmuteUser
 from schemas.types import Event
 
 Command = (
@@ -50,6 +65,12 @@ Command = (
     | UnbookmarkPost
     | FollowUser
     | UnfollowUser
+    | ApproveFollow
+    | RejectFollow
+    | BlockUser
+    | UnblockUser
+    | MuteUser
+    | UnmuteUser
     | MarkNotificationsRead
 )
 
@@ -78,5 +99,11 @@ HANDLERS: dict[type[Command], Handler] = {
     UnbookmarkPost: Handler(unbookmark_post.reads, unbookmark_post.decide),
     FollowUser: Handler(follow_user.reads, follow_user.decide),
     UnfollowUser: Handler(unfollow_user.reads, unfollow_user.decide),
+    ApproveFollow: Handler(approve_follow.reads, approve_follow.decide),
+    RejectFollow: Handler(reject_follow.reads, reject_follow.decide),
+    BlockUser: Handler(block_user.reads, block_user.decide),
+    UnblockUser: Handler(unblock_user.reads, unblock_user.decide),
+    MuteUser: Handler(mute_user.reads, mute_user.decide),
+    UnmuteUser: Handler(unmute_user.reads, unmute_user.decide),
     MarkNotificationsRead: Handler(mark_notifications_read.reads, mark_notifications_read.decide),
 }

@@ -105,7 +105,7 @@ class Me(CommandView):
             person = people.by_id(command.actor_id)
             if person is None:
                 raise Unauthenticated("this account is not active")
-            return 200, profile(person)
+            return 200, profile(person, private=_is_private(command.actor_id))
 
         return self.carry_out(request, command, respond)
 
@@ -139,6 +139,10 @@ def _is_active(user_id: UUID) -> bool:
     return AccountGuard.objects.filter(user_id=user_id, state=ACTIVE).exists()
 
 
+def _is_private(user_id: UUID) -> bool:
+    return AccountGuard.objects.filter(user_id=user_id, private=True).exists()
+
+
 def _complete(person: Person) -> dict[str, str]:
     """Finishes a registration that was cut short; the headers that tell of it."""
     if _is_active(person.user_id):
@@ -153,7 +157,7 @@ def _complete(person: Person) -> dict[str, str]:
 def _signed_in(request: Request, person: Person, now: int) -> dict[str, object]:
     people.note_sign_in(person.user_id, client_address(request), now)
     refresh = refresh_tokens.begin_family(person.user_id, now)
-    return {**tokens(person.user_id, refresh, now), "user": profile(person)}
+    return {**tokens(person.user_id, refresh, now), "user": profile(person, private=_is_private(person.user_id))}
 
 
 def client_address(request: Request) -> str | None:

@@ -4,11 +4,15 @@ from django.db import models
 
 
 class AccountGuard(models.Model):
-    """Whether a person may act; the row is also the lock of everything they do."""
+    """Whether a person may act and approves their followers; the row is also the lock of everything they do.
+
+    `private` changes under a lock that everybody waits for who looks at it (FOR UPDATE).
+    """
 
     user_id = models.UUIDField(primary_key=True)
     state = models.TextField()
     last_event = models.UUIDField()
+    private = models.BooleanField(db_default=False)
 
     class Meta:
         db_table = "account"

@@ -113,7 +113,7 @@ class Problem(serializers.Serializer[Any]):
     trace_id = serializers.CharField()
 
 
-def profile(person: Person) -> dict[str, Any]:
+def profile(person: Person, *, private: bool) -> dict[str, Any]:
     """What the command side knows of a person, in the shape of a profile; the read side has the counts."""
     return {
         "id": str(person.user_id),
@@ -121,7 +121,7 @@ def profile(person: Person) -> dict[str, Any]:
         "display_name": person.display_name,
         "bio": person.bio,
         "avatar": None,
-        "private": False,
+        "private": private,
         "created_at": moment(micros_of(person.created_at)),
         "counts": {"followers": 0, "following": 0, "posts": 0},
         "viewer": {

@@ -1,10 +1,10 @@
-"""A person as the command side knows them: whether they may act, and the event that last said so."""
+"""A person as the command side knows them: whether they may act, whether they approve who follows them."""
 
 from uuid import UUID
 
 import msgspec
 
-from schemas.types import UserErased, UserRegistered
+from schemas.types import ProfileEdited, UserErased, UserRegistered
 from shared.ids import NIL
 
 # The row exists but nothing has happened yet: it is inserted so that there is something to lock.
@@ -19,6 +19,7 @@ class Account(msgspec.Struct, frozen=True, gc=False):
     user_id: UUID
     state: str
     last_event: UUID = NIL
+    private: bool = False
 
     @property
     def is_active(self) -> bool:
@@ -27,6 +28,11 @@ class Account(msgspec.Struct, frozen=True, gc=False):
 
 def registered(event: UserRegistered) -> Account:
     return Account(event.subject_id, ACTIVE, event.event_id)
+
+
+def profile_edited(account: Account, event: ProfileEdited) -> Account:
+    private = account.private if event.private is None else event.private
+    return msgspec.structs.replace(account, last_event=event.event_id, private=private)
 
 
 def erased(event: UserErased) -> Account:

@@ -1,8 +1,9 @@
 """Posts and comments over HTTP."""
 
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
+import msgspec
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,12 +17,15 @@ from command_api.posts.commands.edit_comment import EditComment
 from command_api.posts.commands.edit_post import EditPost
 from command_api.posts.commands.publish_post import PublishPost
 from command_api.posts.text import mentioned_names
+from command_api.relationships.standing import apart_from
 from command_api.vault import people
 from command_api.vault.people import Person
 from command_api.web.answers import CommandView
 from command_api.web.bodies import NoBody
 from schemas.types import CommentAdded, CommentEdited, Event, PostEdited, PostPublished
 from shared.errors import Unauthenticated
+
+Edit = TypeVar("Edit", EditPost, EditComment)
 
 
 class Posts(CommandView):
@@ -76,7 +80,7 @@ class Post(CommandView):
 
         def respond(event: Event | None) -> tuple[int, Any]:
             assert event is None or isinstance(event, PostEdited)
-            return 200, shapes.edited_post(event, command, author)
+            return 200, shapes.edited_post(event, as_resolved(command, event), author)
 
         return self.carry_out(request, command, respond)
 
@@ -133,7 +137,7 @@ class Comment(CommandView):
 
         def respond(event: Event | None) -> tuple[int, Any]:
             assert event is None or isinstance(event, CommentEdited)
-            return 200, shapes.edited_comment(event, command, author)
+            return 200, shapes.edited_comment(event, as_resolved(command, event), author)
 
         return self.carry_out(request, command, respond)
 
@@ -156,5 +160,12 @@ def writer(actor_id: UUID) -> Person:
 
 
 def people_named(content: str) -> tuple[tuple[str, UUID], ...]:
-    """Whom the names in a text stand for; whether they are active is decided with the command."""
+    """Whom the names in a text stand for; whether the author may mention them is decided with the command."""
     return tuple(people.ids_of(mentioned_names(content)).items())
+
+
+def as_resolved(command: Edit, event: PostEdited | CommentEdited | None) -> Edit:
+    """The edit with those people alone whom the text mentions as it stands, changed by it or not."""
+    named = {user_id for _, user_id in command.people}
+    mentioned = event.mentioned_ids if event else named - apart_from(command.actor_id, named)
+    return msgspec.structs.replace(command, people=tuple(one for one in command.people if one[1] in mentioned))

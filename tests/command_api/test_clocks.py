@@ -47,12 +47,17 @@ from concurrent.futures import ThreadPoolExecutor
 import django
 django.setup()
 from uuid import UUID
+from command_api.accounts.commands.edit_profile import EditProfile
 from command_api.dispatch import dispatch
 from command_api.posts.commands.add_comment import AddComment
 from command_api.posts.commands.delete_post import DeletePost
 from command_api.reactions.commands.like_post import LikePost
 from command_api.reactions.commands.unlike_post import UnlikePost
+from command_api.relationships.commands.approve_follow import ApproveFollow
+from command_api.relationships.commands.block_user import BlockUser
 from command_api.relationships.commands.follow_user import FollowUser
+from command_api.relationships.commands.reject_follow import RejectFollow
+from command_api.relationships.commands.unblock_user import UnblockUser
 from command_api.relationships.commands.unfollow_user import UnfollowUser
 from shared import clock
 from shared.errors import Rejected
@@ -60,7 +65,10 @@ true_now, offset = clock.now, int(sys.argv[1])
 clock.now = lambda: true_now() + offset
 COMMANDS = {
     "like": LikePost, "unlike": UnlikePost, "follow": FollowUser, "unfollow": UnfollowUser, "delete": DeletePost,
+    "approve": ApproveFollow, "reject": RejectFollow, "block": BlockUser, "unblock": UnblockUser,
     "comment": lambda actor, post: AddComment(actor_id=actor, post_id=post, content="x"),
+    "private": lambda actor, _: EditProfile(actor_id=actor, private=True),
+    "public": lambda actor, _: EditProfile(actor_id=actor, private=False),
 }
 def carry_out(asked):
     kind, actor, target = asked

@@ -14,6 +14,9 @@ from schemas.types import (
     CommentDeleted,
     CommentEdited,
     Event,
+    FollowApproved,
+    FollowRejected,
+    FollowRequested,
     PostBookmarked,
     PostDeleted,
     PostEdited,
@@ -21,10 +24,15 @@ from schemas.types import (
     PostPublished,
     PostUnbookmarked,
     PostUnliked,
+    ProfileEdited,
+    UserBlocked,
     UserErased,
     UserFollowed,
+    UserMuted,
     UserRegistered,
+    UserUnblocked,
     UserUnfollowed,
+    UserUnmuted,
 )
 from shared.errors import Rejected
 from shared.ids import NIL, mint, time_of
@@ -59,6 +67,44 @@ def followed(follower_id: UUID, followee_id: UUID, number: int = 200) -> UserFol
 
 def unfollowed(follower_id: UUID, followee_id: UUID, number: int = 201) -> UserUnfollowed:
     return UserUnfollowed(**_times(identifier(number), follower_id), followee_id=followee_id)
+
+
+def made_private(user_id: UUID, private: bool = True, number: int = 150) -> ProfileEdited:
+    return ProfileEdited(**_times(identifier(number), user_id), private=private)
+
+
+def requested(follower_id: UUID, followee_id: UUID, number: int = 210) -> FollowRequested:
+    return FollowRequested(**_times(identifier(number), follower_id), followee_id=followee_id)
+
+
+def approved(followee_id: UUID, follower_id: UUID, number: int = 220) -> FollowApproved:
+    return FollowApproved(**_times(identifier(number), followee_id), follower_id=follower_id)
+
+
+def rejected(followee_id: UUID, follower_id: UUID, number: int = 221) -> FollowRejected:
+    return FollowRejected(**_times(identifier(number), followee_id), follower_id=follower_id)
+
+
+def blocked(
+    blocker_id: UUID, blocked_id: UUID, severed_follower_ids: tuple[UUID, ...] = (), number: int = 230
+) -> UserBlocked:
+    return UserBlocked(
+        **_times(identifier(number), blocker_id),
+        blocked_id=blocked_id,
+        severed_follower_ids=severed_follower_ids,
+    )
+
+
+def unblocked(blocker_id: UUID, blocked_id: UUID, number: int = 240) -> UserUnblocked:
+    return UserUnblocked(**_times(identifier(number), blocker_id), blocked_id=blocked_id)
+
+
+def muted(muter_id: UUID, muted_id: UUID, number: int = 250) -> UserMuted:
+    return UserMuted(**_times(identifier(number), muter_id), muted_id=muted_id)
+
+
+def unmuted(muter_id: UUID, muted_id: UUID, number: int = 251) -> UserUnmuted:
+    return UserUnmuted(**_times(identifier(number), muter_id), muted_id=muted_id)
 
 
 def published(

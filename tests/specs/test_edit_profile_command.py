@@ -1,11 +1,21 @@
-"""EditProfile: what is given changes; private accounts and avatars are refused as long as they cannot be kept."""
+"""EditProfile: what is given changes; avatars are refused as long as they cannot be kept."""
 
 import pytest
 
-from command_api.accounts.commands.edit_profile import EditProfile
+from command_api.accounts.commands.edit_profile import EditProfile, reads
 from schemas.types import ProfileEdited
 from shared.errors import Unauthenticated, ValidationFailed
-from tests.specs.command_cases import ANA, EVERYBODY, NOBODY, erased, identifier, refused, then, unchanged
+from tests.specs.command_cases import (
+    ANA,
+    EVERYBODY,
+    NOBODY,
+    erased,
+    identifier,
+    made_private,
+    refused,
+    then,
+    unchanged,
+)
 
 
 def test_what_is_given_changes_and_the_rest_is_left_out() -> None:
@@ -19,6 +29,20 @@ def test_what_is_given_changes_and_the_rest_is_left_out() -> None:
 def test_nothing_given_changes_nothing() -> None:
     unchanged([], EditProfile(actor_id=ANA), since=EVERYBODY[0])
     unchanged([], EditProfile(actor_id=ANA, private=False), since=EVERYBODY[0])
+    unchanged([made_private(ANA)], EditProfile(actor_id=ANA, private=True), since=made_private(ANA))
+
+
+def test_an_account_is_made_private_and_public_again() -> None:
+    then([], EditProfile(actor_id=ANA, private=True), private=True, display_name=None)
+    then([made_private(ANA)], EditProfile(actor_id=ANA, private=False), private=False)
+    then([made_private(ANA)], EditProfile(actor_id=ANA, bio="x", private=True), private=None, bio="x")
+    edit = ProfileEdited(event_id=identifier(160), occurred_at=0, subject_id=ANA, bio="x")
+    unchanged([made_private(ANA), edit], EditProfile(actor_id=ANA, private=True), since=edit)
+
+
+def test_who_looks_at_a_person_waits_while_they_become_private_and_for_nothing_else() -> None:
+    assert reads(EditProfile(actor_id=ANA, private=True)).exclusive
+    assert not reads(EditProfile(actor_id=ANA, bio="x")).exclusive
 
 
 @pytest.mark.parametrize(
@@ -30,7 +54,6 @@ def test_nothing_given_changes_nothing() -> None:
         ({"bio": "x" * 501}, "/bio"),
         ({"bio": "\x00"}, "/bio"),
         ({"avatar_media_id": identifier(1)}, "/avatar_media_id"),
-        ({"private": True}, "/private"),
     ],
 )
 def test_what_a_profile_may_not_say(fields: dict[str, object], pointer: str) -> None:

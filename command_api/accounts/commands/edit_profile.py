@@ -24,7 +24,8 @@ class EditProfile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reads(command: EditProfile) -> Reads:
-    return Reads(actor_id=command.actor_id)
+    # Whoever follows this person, or looks at a post of theirs, reads `private` under a lock that this one waits for.
+    return Reads(actor_id=command.actor_id, exclusive=command.private is not None)
 
 
 def decide(command: EditProfile, state: State) -> ProfileEdited | Unchanged:
@@ -32,8 +33,8 @@ def decide(command: EditProfile, state: State) -> ProfileEdited | Unchanged:
     errors = _wrong(command)
     if errors:
         raise ValidationFailed(errors[0].detail, errors)
-    # Every account is open to followers, so that `private: false` says what is so already.
-    if command.display_name is None and command.bio is None and command.language is None:
+    private = command.private if command.private != actor.private else None
+    if command.display_name is None and command.bio is None and command.language is None and private is None:
         return Unchanged(actor.last_event)
     return ProfileEdited(
         event_id=UNMINTED,
@@ -42,6 +43,7 @@ def decide(command: EditProfile, state: State) -> ProfileEdited | Unchanged:
         display_name=command.display_name,
         bio=command.bio,
         language=command.language,
+        private=private,
     )
 
 
@@ -59,7 +61,4 @@ def _wrong(command: EditProfile) -> list[FieldError]:
             errors.append(FieldError(f"/{field}", "must not hold a null character"))
     if command.avatar_media_id is not None:
         errors.append(FieldError("/avatar_media_id", "unknown media"))  # there are no media yet
-    if command.private:
-        # A private account's follows wait for approval, and there is nothing yet to approve them with.
-        errors.append(FieldError("/private", "private accounts are not available yet"))
     return errors

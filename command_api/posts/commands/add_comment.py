@@ -4,7 +4,7 @@ from uuid import UUID
 
 import msgspec
 
-from command_api.decision import UNMINTED, Reads, State, acting, visible
+from command_api.decision import UNMINTED, Reads, State, acting, resolved, visible
 from command_api.posts.content import check_content
 from command_api.posts.state import Comment
 from command_api.posts.text import with_mentions
@@ -40,8 +40,7 @@ def decide(command: AddComment, state: State) -> CommentAdded:
         raise ValidationFailed(errors[0].detail, errors)
     post = visible(state, command.post_id, command.actor_id)
     parent = _parent(command, state) if command.parent_id else None
-    there = {name: user_id for name, user_id in command.people if state.is_active(user_id)}
-    content, mentioned_ids = with_mentions(command.content, there)
+    content, mentioned_ids = with_mentions(command.content, resolved(state, command.actor_id, command.people))
     return CommentAdded(
         event_id=UNMINTED,
         occurred_at=0,
@@ -58,6 +57,8 @@ def decide(command: AddComment, state: State) -> CommentAdded:
 
 def _parent(command: AddComment, state: State) -> Comment:
     parent = state.comment(command.parent_id) if command.parent_id else None
-    if parent is None or parent.deleted or parent.post_id != command.post_id or not state.is_active(parent.author_id):
+    if parent is None or parent.deleted or parent.post_id != command.post_id:
+        raise NotFound("there is no such comment under this post")
+    if not state.is_visible(parent.author_id, command.actor_id):
         raise NotFound("there is no such comment under this post")
     return parent

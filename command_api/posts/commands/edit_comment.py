@@ -1,10 +1,13 @@
-"""A comment's text is changed by its author; the same text again changes nothing, and only new mentions are told."""
+"""A comment's text is changed by its author; the same text again changes nothing, and only new mentions are told.
+
+Under a post that its author may no longer see a comment is not edited; deleted it can be.
+"""
 
 from uuid import UUID
 
 import msgspec
 
-from command_api.decision import UNMINTED, Reads, State, Unchanged, acting, own_comment
+from command_api.decision import UNMINTED, Reads, State, Unchanged, acting, own_comment, resolved, visible
 from command_api.posts.commands.add_comment import CONTENT_CHARACTERS_MAX
 from command_api.posts.content import check_content
 from command_api.posts.state import newly_mentioned, text_digest
@@ -36,10 +39,10 @@ def decide(command: EditComment, state: State) -> CommentEdited | Unchanged:
     if errors:
         raise ValidationFailed(errors[0].detail, errors)
     comment, _ = own_comment(state, command.comment_id, command.actor_id, "edit")
+    visible(state, comment.post_id, command.actor_id)
     if comment.deleted:
         raise NotFound("there is no such comment")
-    there = {name: user_id for name, user_id in command.people if state.is_active(user_id)}
-    content, mentioned_ids = with_mentions(command.content, there)
+    content, mentioned_ids = with_mentions(command.content, resolved(state, command.actor_id, command.people))
     if text_digest(comment.comment_id, content) == comment.digest:
         return Unchanged(comment.last_event)
     return CommentEdited(

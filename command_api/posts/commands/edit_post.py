@@ -4,7 +4,7 @@ from uuid import UUID
 
 import msgspec
 
-from command_api.decision import UNMINTED, Reads, State, Unchanged, acting, visible
+from command_api.decision import UNMINTED, Reads, State, Unchanged, acting, resolved, visible
 from command_api.posts.commands.publish_post import CONTENT_CHARACTERS_MAX, check_hashtags
 from command_api.posts.content import check_content
 from command_api.posts.state import newly_mentioned, text_digest
@@ -39,8 +39,7 @@ def decide(command: EditPost, state: State) -> PostEdited | Unchanged:
     post = visible(state, command.post_id, command.actor_id)
     if post.author_id != command.actor_id:
         raise Forbidden("only its author may edit a post")
-    there = {name: user_id for name, user_id in command.people if state.is_active(user_id)}
-    content, mentioned_ids = with_mentions(command.content, there)
+    content, mentioned_ids = with_mentions(command.content, resolved(state, command.actor_id, command.people))
     hashtags = " ".join(all_hashtags(command.content, command.hashtags))
     if text_digest(post.post_id, content, hashtags) == post.digest:
         return Unchanged(post.last_event)

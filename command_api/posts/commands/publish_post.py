@@ -4,7 +4,7 @@ from uuid import UUID
 
 import msgspec
 
-from command_api.decision import UNMINTED, Reads, State, acting, visible
+from command_api.decision import UNMINTED, Reads, State, acting, resolved, visible
 from command_api.posts.content import check_content
 from command_api.posts.state import PUBLIC, VISIBILITIES
 from command_api.posts.text import all_hashtags, is_hashtag, with_mentions
@@ -43,8 +43,7 @@ def decide(command: PublishPost, state: State) -> PostPublished:
     _check(command)
     answered = visible(state, command.reply_to, command.actor_id) if command.reply_to else None
     quoted = visible(state, command.quote_of, command.actor_id) if command.quote_of else None
-    there = {name: user_id for name, user_id in command.people if state.is_active(user_id)}
-    content, mentioned_ids = with_mentions(command.content, there)
+    content, mentioned_ids = with_mentions(command.content, resolved(state, command.actor_id, command.people))
     return PostPublished(
         event_id=UNMINTED,
         occurred_at=0,

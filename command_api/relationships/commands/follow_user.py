@@ -1,12 +1,15 @@
-"""A person follows another; following oneself is refused, following again changes nothing."""
+"""A person follows another, or asks to where they approve their followers; again changes nothing.
+
+Following oneself is refused. Who asked a private account which is public by now follows at once by following again.
+"""
 
 from uuid import UUID
 
 import msgspec
 
-from command_api.decision import UNMINTED, Reads, State, Unchanged, acting
-from schemas.types import UserFollowed
-from shared.errors import Conflict, NotFound
+from command_api.decision import UNMINTED, Reads, State, Unchanged, acting, present
+from schemas.types import FollowRequested, UserFollowed
+from shared.errors import Conflict
 
 
 class FollowUser(msgspec.Struct, frozen=True):
@@ -22,13 +25,13 @@ def reads(command: FollowUser) -> Reads:
     )
 
 
-def decide(command: FollowUser, state: State) -> UserFollowed | Unchanged:
+def decide(command: FollowUser, state: State) -> UserFollowed | FollowRequested | Unchanged:
     acting(state, command.actor_id)
     if command.followee_id == command.actor_id:
         raise Conflict("nobody can follow themselves")
-    if not state.is_active(command.followee_id):
-        raise NotFound("there is no such person")
+    followee = present(state, command.followee_id, command.actor_id)
     before = state.follow(command.actor_id, command.followee_id)
-    if before is not None and before.active:
+    if before is not None and (before.active or (before.requested and followee.private)):
         return Unchanged(before.last_event)
-    return UserFollowed(event_id=UNMINTED, occurred_at=0, subject_id=command.actor_id, followee_id=command.followee_id)
+    event = FollowRequested if followee.private else UserFollowed
+    return event(event_id=UNMINTED, occurred_at=0, subject_id=command.actor_id, followee_id=command.followee_id)

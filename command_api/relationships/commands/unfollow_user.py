@@ -1,12 +1,12 @@
-"""A person follows another no longer; where they did not, nothing changes."""
+"""A person follows another no longer, or asks no longer to; where they did neither, nothing changes."""
 
 from uuid import UUID
 
 import msgspec
 
-from command_api.decision import UNMINTED, Reads, State, Unchanged, acting
+from command_api.decision import UNMINTED, Reads, State, Unchanged, acting, present
 from schemas.types import UserUnfollowed
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict
 
 
 class UnfollowUser(msgspec.Struct, frozen=True):
@@ -26,10 +26,9 @@ def decide(command: UnfollowUser, state: State) -> UserUnfollowed | Unchanged:
     actor = acting(state, command.actor_id)
     if command.followee_id == command.actor_id:
         raise Conflict("nobody can follow themselves")
-    if not state.is_active(command.followee_id):
-        raise NotFound("there is no such person")
+    present(state, command.followee_id, command.actor_id)
     before = state.follow(command.actor_id, command.followee_id)
-    if before is None or not before.active:
+    if before is None or not (before.active or before.requested):
         return Unchanged(before.last_event if before else actor.last_event)
     return UserUnfollowed(
         event_id=UNMINTED, occurred_at=0, subject_id=command.actor_id, followee_id=command.followee_id
