@@ -65,8 +65,8 @@ def random_script(dice: random.Random) -> list[Action]:
 
     verbs = dice.choices(
         ["publish", "comment", "like", "unlike", "follow", "unfollow", "edit", "read", "delete", "rewrite", "reword",
-         "withdraw", "keep", "let go"],
-        weights=[15, 15, 40, 8, 12, 4, 2, 3, 1, 4, 3, 4, 5, 2],
+         "withdraw", "keep", "let go", "request", "approve", "reject", "block", "unblock", "mute", "unmute"],
+        weights=[15, 15, 40, 8, 12, 4, 2, 3, 1, 4, 3, 4, 5, 2, 2, 2, 1, 1, 3, 1, 2],
         k=EVENTS,
     )  # fmt: skip
     script: list[Action] = [(verb, arguments(verb), dice.choice(STEPS[:3])) for verb in ["publish", *verbs]]
