@@ -27,7 +27,7 @@ THERE_SQL: LiteralString = """
 
 LIVE_SQL: LiteralString = (
     """c.content_event is not null and c.deleted_event is null
-   and not exists (select from hidden h where h.user_id = c.author_id) and """
+   and c.author_id not in (select user_id from hidden) and """
     + THERE_SQL
 )
 
@@ -37,13 +37,13 @@ REMOVED_SQL: LiteralString = (
     """
 hidden (user_id) as materialized (
     select to_id from graph.relation where from_id = %(viewer)s::uuid and (blocks or blocked_by)),
-missing (comment_id, parent_id) as materialized (
-    select c.comment_id, c.parent_id from posts.comment c
+missing (comment_id, parent_id, post_id) as materialized (
+    select c.comment_id, c.parent_id, c.post_id from posts.comment c
      where c.post_id = (select post_id from place) and c.deleted_event is not null and """
     + THERE_SQL
     + """
     union
-    select c.comment_id, c.parent_id from hidden h
+    select c.comment_id, c.parent_id, c.post_id from hidden h
       join posts.comment c on c.author_id = h.user_id
      where c.post_id = (select post_id from place) and """
     + THERE_SQL
@@ -51,7 +51,7 @@ missing (comment_id, parent_id) as materialized (
 removed (comment_id, parent_id) as (
     select m.comment_id, m.parent_id from missing m
      where exists (select from posts.comment reply
-                    where reply.parent_id = m.comment_id and reply.post_id = (select post_id from place) and """
+                    where reply.parent_id = m.comment_id and reply.post_id = m.post_id and """
     + LIVE_SQL.replace("c.", "reply.")
     + """)
     union
@@ -69,7 +69,7 @@ select c.comment_id, c.post_id, c.parent_id, c.author_id, a.username, a.display_
          where m.user_id = any(c.mentioned_ids) and m.username is not null
            and not exists (select from profiles.erased e where e.user_id = m.user_id)) as mentioned,
        coalesce(n.likes, 0) as likes, coalesce(n.replies, 0) as replies,
-       c.deleted_event is not null or exists (select from hidden h where h.user_id = c.author_id) as removed
+       c.deleted_event is not null or c.author_id in (select user_id from hidden) as removed
   from posts.comment c
   join profiles.person a on a.user_id = c.author_id
   left join counters.comment_count n on n.comment_id = c.comment_id

@@ -198,12 +198,16 @@ class Model(Relationships):
         )
         return {pair: event for pair, event in words.items() if isinstance(event, PostLiked)}
 
+    @cached_property
+    def _reactors(self) -> dict[UUID, set[tuple[UUID, UUID]]]:
+        return grouped((post_id, (event.event_id, who)) for (post_id, who), event in self.reactions.items())
+
     def likers(self, post_id: UUID, viewer_id: UUID | None) -> list[UUID]:
         """Who reacted to the post, the newest first, without those hidden from the viewer."""
         actors = {
-            event.event_id: who
-            for (of, who), event in self.reactions.items()
-            if of == post_id and who in self.persons and not self.hidden(viewer_id, who)
+            event_id: who
+            for event_id, who in self._reactors.get(post_id, ())
+            if who in self.persons and not self.hidden(viewer_id, who)
         }
         return [actors[event_id] for event_id in newest_first(actors)]
 
@@ -367,17 +371,21 @@ class Model(Relationships):
             for event in (*self._either(CommentAdded, CommentEdited), *self._all(CommentDeleted))
         )
 
+    @cached_property
+    def _comments_by_post(self) -> dict[UUID, set[UUID]]:
+        return grouped((comment.post_id, comment_id) for comment_id, comment in self.comments.items())
+
     def comments_under(self, post_id: UUID, viewer_id: UUID | None) -> set[UUID]:
         """The ids of the comments and replies that the viewer reads under a post."""
         return {
             comment_id
-            for comment_id, comment in self.comments.items()
-            if comment.post_id == post_id and not self._is_missing(comment, viewer_id)
+            for comment_id in self._comments_by_post.get(post_id, ())
+            if not self._is_missing(self.comments[comment_id], viewer_id)
         }
 
     def removed_under(self, post_id: UUID, viewer_id: UUID | None) -> set[UUID]:
         """The ids of the deleted and hidden comments that show as removed: something that is read hangs below them."""
-        there = {comment_id: each for comment_id, each in self.comments.items() if each.post_id == post_id}
+        there = {comment_id: self.comments[comment_id] for comment_id in self._comments_by_post.get(post_id, ())}
         missing = {comment_id for comment_id, each in there.items() if self._is_missing(each, viewer_id)}
         return {
             removed for comment_id in there.keys() - missing for removed in _removed_above(comment_id, there, missing)
