@@ -16,6 +16,8 @@ from query_api.feed.queries import home_ranked_ids, home_recent_ids
 from query_api.graph.queries import asking, blocked_by, muted_by
 from query_api.notifications.queries import unread_count
 from query_api.posts.comments import flat_comments
+from query_api.posts.queries import authored_ids, hydrate
+from query_api.posts.rules import may_see
 from query_api.profiles.queries import FOLLOWERS_SQL, FOLLOWING_SQL, FollowList, profile
 from query_api.reactions.queries import newest_reactions, reactions
 from shared.feed_store import FeedPage
@@ -23,7 +25,7 @@ from tests.model.reference import RANKED_ITEMS_MAX, Model
 from tests.model.tables import Difference, shown
 
 READERS_ASKED_MAX = 200
-ASKED_ABOUT_MAX = 5  # people and posts for each of them
+PEOPLE_ASKED_ABOUT_MAX, POSTS_ASKED_ABOUT_MAX = 5, 10  # by each of them
 LISTED_MAX = 100_000  # longer than any list is here
 
 
@@ -79,25 +81,30 @@ def _people(model: Model, reader_id: UUID) -> Iterator[tuple[str, Any, Any]]:
         rows = listed_for(reader_id, None, LISTED_MAX).rows
         yield f"people.{name}", expected(reader_id), [row.author_id for row in rows]
     either = {person for pair in model.block_words if reader_id in pair for person in pair} & model.persons.keys()
-    for user_id in sorted(either | {reader_id})[:ASKED_ABOUT_MAX]:
+    for user_id in sorted(either | {reader_id})[:PEOPLE_ASKED_ABOUT_MAX]:
         row = profile(str(user_id), reader_id)
         found = None if row is None else (row.follows, row.followed_by, row.requested, row.blocks, row.mutes)
         pair = (reader_id, user_id)
         edges = (pair in model.follows, pair[::-1] in model.follows, pair in model.requests, False, pair in model.mutes)
         yield "people.profile", edges if model.profile_visible(user_id, reader_id) else None, found
+        written = authored_ids(user_id, None, POSTS_ASKED_ABOUT_MAX)
+        there = hydrate(written, reader_id)
+        visible = set(model.posts_of(user_id, reader_id))
+        seen = [post_id for post_id in written if post_id in there and may_see(there[post_id], reader_id)]
+        yield "people.posts", [post_id for post_id in written if post_id in visible], seen
         for name, statement, listed in (
             ("followers", FOLLOWERS_SQL, model.followers_of), ("following", FOLLOWING_SQL, model.followed_by),
         ):  # fmt: skip
             follows = FollowList(statement, user_id, reader_id)
             events = follows.skeleton(None, LISTED_MAX)
-            there = follows.hydrate(events)
-            people = [there[event].user_id for event in events if event in there]
+            found_people = follows.hydrate(events)
+            people = [found_people[event].user_id for event in events if event in found_people]
             yield f"people.{name}", listed(user_id, reader_id), people
 
 
 def _below_posts(model: Model, reader_id: UUID, posts: Sequence[UUID]) -> Iterator[tuple[str, Any, Any]]:
     """The comments and reactions that the reader finds under the newest of these posts."""
-    for post_id in posts[:ASKED_ABOUT_MAX]:
+    for post_id in posts[:POSTS_ASKED_ABOUT_MAX]:
         removed = model.removed_under(post_id, reader_id)
         expected = [(each, each in removed) for each in sorted(model.comments_under(post_id, reader_id) | removed)]
         found = flat_comments(post_id, reader_id, None, LISTED_MAX)
