@@ -26,6 +26,8 @@ POST_PRESENT_SQL: LiteralString = """
          where p.post_id = n.post_id and p.created_event is not null and p.author_id <> n.recipient_id
            and (exists (select from posts.erased e where e.user_id = p.author_id)
                 or exists (select from profiles.erased e where e.user_id = p.author_id)
+                or exists (select from graph.relation f
+                            where f.from_id = n.recipient_id and f.to_id = p.author_id and (f.blocks or f.blocked_by))
                 or not (p.visibility = 'public' and not coalesce(w.private, false)
                         or p.visibility in ('public', 'followers')
                            and exists (select from graph.relation f

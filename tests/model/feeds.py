@@ -4,7 +4,8 @@ The query functions are called without HTTP, and take the very path of a page: R
 below its floor, the rules in SQL.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 from uuid import UUID
@@ -12,12 +13,20 @@ from uuid import UUID
 import psycopg
 
 from query_api.feed.queries import home_ranked_ids, home_recent_ids
+from query_api.graph.queries import asking, blocked_by, muted_by
 from query_api.notifications.queries import unread_count
+from query_api.posts.comments import flat_comments
+from query_api.posts.queries import authored_ids, hydrate
+from query_api.posts.rules import may_see
+from query_api.profiles.queries import FOLLOWERS_SQL, FOLLOWING_SQL, FollowList, profile
+from query_api.reactions.queries import newest_reactions, reactions
 from shared.feed_store import FeedPage
 from tests.model.reference import RANKED_ITEMS_MAX, Model
 from tests.model.tables import Difference, shown
 
 READERS_ASKED_MAX = 200
+PEOPLE_ASKED_ABOUT_MAX, POSTS_ASKED_ABOUT_MAX = 5, 10  # by each of them
+LISTED_MAX = 100_000  # longer than any list is here
 
 
 def compare_warm(model: Model, warm: Iterable[tuple[UUID, FeedPage]]) -> tuple[int, list[Difference]]:
@@ -41,8 +50,8 @@ def compare_warm(model: Model, warm: Iterable[tuple[UUID, FeedPage]]) -> tuple[i
 
 
 def compare_answers(model: Model, readers: Sequence[UUID], ranked_at: int) -> tuple[dict[str, int], list[Difference]]:
-    """What the query API answers these readers: newest 400, ranked 400, and how much is unread."""
-    compared = dict.fromkeys(("feed.recent", "feed.ranked", "notifications.unread"), 0)
+    """What the query API answers these readers: feeds (newest 400, ranked 400), unread, people, what hangs on posts."""
+    compared: Counter[str] = Counter()
     differences = []
 
     def check(name: str, reader_id: UUID, expected: Any, found: Any) -> None:
@@ -56,7 +65,52 @@ def compare_answers(model: Model, readers: Sequence[UUID], ranked_at: int) -> tu
         ranked = [item.post.post_id for item in model.ranked(reader_id, ranked_at)]
         check("feed.ranked", reader_id, ranked, home_ranked_ids(reader_id, RANKED_ITEMS_MAX, ranked_at))
         check("notifications.unread", reader_id, model.unread_count(reader_id), unread_count(reader_id))
+        for name, expected, found in (*_people(model, reader_id), *_below_posts(model, reader_id, recent)):
+            check(name, reader_id, expected, found)
     return compared, differences
+
+
+def _people(model: Model, reader_id: UUID) -> Iterator[tuple[str, Any, Any]]:
+    """One's own lists, and the profiles and follows of those whom a block may hide."""
+    lists = (
+        ("blocks", model.blocked_by, blocked_by),
+        ("mutes", model.muted_by, muted_by),
+        ("requests", model.asking, asking),
+    )
+    for name, expected, listed_for in lists:
+        rows = listed_for(reader_id, None, LISTED_MAX).rows
+        yield f"people.{name}", expected(reader_id), [row.author_id for row in rows]
+    either = {person for pair in model.block_words if reader_id in pair for person in pair} & model.persons.keys()
+    for user_id in sorted(either | {reader_id})[:PEOPLE_ASKED_ABOUT_MAX]:
+        row = profile(str(user_id), reader_id)
+        found = None if row is None else (row.follows, row.followed_by, row.requested, row.blocks, row.mutes)
+        pair = (reader_id, user_id)
+        edges = (pair in model.follows, pair[::-1] in model.follows, pair in model.requests, False, pair in model.mutes)
+        yield "people.profile", edges if model.profile_visible(user_id, reader_id) else None, found
+        written = authored_ids(user_id, None, POSTS_ASKED_ABOUT_MAX)
+        there = hydrate(written, reader_id)
+        visible = set(model.posts_of(user_id, reader_id))
+        seen = [post_id for post_id in written if post_id in there and may_see(there[post_id], reader_id)]
+        yield "people.posts", [post_id for post_id in written if post_id in visible], seen
+        for name, statement, listed in (
+            ("followers", FOLLOWERS_SQL, model.followers_of), ("following", FOLLOWING_SQL, model.followed_by),
+        ):  # fmt: skip
+            follows = FollowList(statement, user_id, reader_id)
+            events = follows.skeleton(None, LISTED_MAX)
+            found_people = follows.hydrate(events)
+            people = [found_people[event].user_id for event in events if event in found_people]
+            yield f"people.{name}", listed(user_id, reader_id), people
+
+
+def _below_posts(model: Model, reader_id: UUID, posts: Sequence[UUID]) -> Iterator[tuple[str, Any, Any]]:
+    """The comments and reactions that the reader finds under the newest of these posts."""
+    for post_id in posts[:POSTS_ASKED_ABOUT_MAX]:
+        removed = model.removed_under(post_id, reader_id)
+        expected = [(each, each in removed) for each in sorted(model.comments_under(post_id, reader_id) | removed)]
+        found = flat_comments(post_id, reader_id, None, LISTED_MAX)
+        yield "posts.comments", expected, [(row.comment_id, row.removed) for row in found]
+        rows = reactions(post_id, newest_reactions(post_id, None, LISTED_MAX), reader_id)
+        yield "posts.likes", model.likers(post_id, reader_id), [rows[event].author_id for event in sorted(rows)[::-1]]
 
 
 def _first_difference(name: str, reader_id: UUID, expected: Any, found: Any) -> Difference:

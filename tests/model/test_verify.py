@@ -65,12 +65,14 @@ def random_script(dice: random.Random) -> list[Action]:
 
     verbs = dice.choices(
         ["publish", "comment", "like", "unlike", "follow", "unfollow", "edit", "read", "delete", "rewrite", "reword",
-         "withdraw", "keep", "let go"],
-        weights=[15, 15, 40, 8, 12, 4, 2, 3, 1, 4, 3, 4, 5, 2],
+         "withdraw", "keep", "let go", "request", "approve", "reject", "block", "unblock", "mute", "unmute"],
+        weights=[15, 15, 40, 8, 12, 4, 2, 3, 1, 4, 3, 4, 5, 2, 2, 2, 1, 1, 3, 1, 2],
         k=EVENTS,
     )  # fmt: skip
     script: list[Action] = [(verb, arguments(verb), dice.choice(STEPS[:3])) for verb in ["publish", *verbs]]
-    return [*script, ("erase", (PEOPLE - 1,), STEPS[0])]
+    # Whatever chance brought: one waits for another's answer, one is muted, two are blocked.
+    last = [("unblock", (0, 1)), ("unblock", (1, 0)), ("request", (0, 1)), ("mute", (1, 0)), ("block", (2, 3))]
+    return [*script, *((verb, given, STEPS[0]) for verb, given in last), ("erase", (PEOPLE - 1,), STEPS[0])]
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +111,10 @@ def test_everything_is_what_the_log_says(installation: Installation, events: lis
     counted = {name for name, count in report["compared"].items() if count}
     assert counted >= {table.name for table in TABLES}, "every table has something to compare"
     assert {"feed.warm", "feed.recent", "feed.ranked", "notifications.unread", "delivery.frame"} <= counted
+    assert {"people.blocks", "people.profile", "people.followers", "posts.comments", "posts.likes"} <= counted
+    model = Model(events)
+    assert model.blocks and model.mutes and model.requests, "there is something to hide and to list"
+    assert any(model.removed_under(post_id, who) for post_id in model.posts for who, _ in model.blocks)
 
 
 def test_what_was_changed_is_named(installation: Installation, events: list[Event]) -> None:

@@ -24,12 +24,8 @@ from tests.properties.projections import POSTGRES_PROJECTIONS, PROJECTION_NAMES
 
 def without(person_id: UUID, events: Sequence[Event]) -> list[Event]:
     """The history as it would be without this person: nothing by them, and nothing of which they are the other side."""
-    return [
-        event
-        for event in events
-        if person_id
-        not in (event.subject_id, getattr(event, "followee_id", None), getattr(event, "post_author_id", None))
-    ]
+    names = ("subject_id", "followee_id", "follower_id", "blocked_id", "muted_id", "post_author_id")
+    return [event for event in events if person_id not in {getattr(event, name, None) for name in names}]
 
 
 def seen(model: Model, viewer_id: UUID) -> dict[str, Any]:
@@ -40,8 +36,14 @@ def seen(model: Model, viewer_id: UUID) -> dict[str, Any]:
         "ranked": model.ranked_home(viewer_id, at),
         "global": model.global_feed(viewer_id),
         "posts": {author_id: model.posts_of(author_id, viewer_id) for author_id in model.persons},
-        "comments": {post_id: model.comments_under(post_id) for post_id in model.posts},
-        "removed": {post_id: model.removed_under(post_id) for post_id in model.posts},
+        "profiles": {user_id: model.profile_visible(user_id, viewer_id) for user_id in model.persons},
+        "people": [
+            (model.followers_of(user_id, viewer_id), model.followed_by(user_id, viewer_id)) for user_id in model.persons
+        ],
+        "own": [model.asking(viewer_id), model.muted_by(viewer_id), model.blocked_by(viewer_id)],
+        "likes": {post_id: model.likers(post_id, viewer_id) for post_id in model.posts},
+        "comments": {post_id: model.comments_under(post_id, viewer_id) for post_id in model.posts},
+        "removed": {post_id: model.removed_under(post_id, viewer_id) for post_id in model.posts},
         "history": {post_id: model.history(post_id, viewer_id) for post_id in model.posts},
         "bookmarks": [post_id for post_id in model.bookmarks_of(viewer_id) if post_id in model.posts],
         "notifications": [
