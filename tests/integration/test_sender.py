@@ -61,7 +61,7 @@ def engine(servers: Environment) -> Iterator[Engine]:
 @pytest.fixture
 def own_environment(engine: Engine) -> Iterator[Environment]:
     engine.execute("truncate delivery.frame, delivery.head, notifications.position, notifications.notification")
-    engine.execute("truncate notifications.erased, notifications.gone")
+    engine.execute("truncate notifications.erased, notifications.gone, notifications.silence")
     url = urlunsplit(urlsplit(engine.environment.redis_url)._replace(path="/9"))
     with redis.Redis.from_url(url) as server:
         server.flushdb()

@@ -34,6 +34,7 @@ from schemas.types import (
 )
 from tests.model.causes import EVENTS_THAT_TELL, Cause, causes_of
 from tests.model.sets import NIL, greatest, grouped, newest, newest_first
+from tests.model.silence import Silence
 
 MICROS_PER_HOUR = 3_600_000_000
 MICROS_PER_DAY = 24 * MICROS_PER_HOUR
@@ -63,7 +64,7 @@ class Person(NamedTuple):
 
 
 class Notification(NamedTuple):
-    """A notification that is present: its newest cause stands and all it names is there."""
+    """A notification that is there: its newest cause stands and all it names is there. Silence may yet hide it."""
 
     id: UUID
     cause: Cause
@@ -91,6 +92,7 @@ class Model:
         self.erased = {event.subject_id for event in self._all(UserErased)}
         self.deleted = {event.post_id for event in self._all(PostDeleted)}
         self.persons = self._persons()
+        self.silence = Silence(self._all, self.persons)
         self.posts: dict[UUID, PostPublished] = {
             event.post_id: event
             for event in self._all(PostPublished)
@@ -446,7 +448,7 @@ class Model:
 
     @cached_property
     def notifications(self) -> dict[UUID, Notification]:
-        """Every notification that is present, by id."""
+        """Every notification that is there, by id, hidden ones too."""
         return {
             notification_id: Notification(
                 notification_id,
@@ -467,20 +469,21 @@ class Model:
 
     def notifications_of(self, recipient_id: UUID) -> list[Notification]:
         """What the recipient is shown, newest cause first: nothing about a post they may not see."""
-        shown = (
-            self.notifications[notification_id]
-            for notification_id in self.notifications_by_recipient.get(recipient_id, set())
-        )
+        present = (self.notifications[each] for each in self.notifications_by_recipient.get(recipient_id, set()))
+        shown = (each for each in present if (recipient_id, each.cause.actor_id) not in self.silence.pairs)
         return sorted(
             (
                 notification
                 for notification in shown
                 if notification.cause.post_id is None
-                or self.may_see(recipient_id, self.posts[notification.cause.post_id])
+                or self.may_hear_of(recipient_id, self.posts[notification.cause.post_id])
             ),
             key=lambda notification: notification.cause.event_id,
             reverse=True,
         )
+
+    def may_hear_of(self, recipient_id: UUID, post: PostPublished) -> bool:
+        return (recipient_id, post.subject_id) not in self.silence.blocked and self.may_see(recipient_id, post)
 
     def unread_count(self, recipient_id: UUID) -> int:
         return sum(notification.unread for notification in self.notifications_of(recipient_id))

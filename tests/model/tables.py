@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from schemas.types import CommentAdded, CommentDeleted, CommentEdited, PostBookmarked, PostEdited, UserFollowed
+from schemas.types import (
+    CommentAdded,
+    CommentDeleted,
+    CommentEdited,
+    PostBookmarked,
+    PostEdited,
+    UserBlocked,
+    UserFollowed,
+    UserMuted,
+)
 from shared.ids import datetime_of
 from tests.model.reference import MICROS_PER_DAY, Model, Said
 
@@ -219,6 +228,22 @@ def _notifications(model: Model) -> dict[Key, Row]:
     }  # fmt: skip
 
 
+def _silences(model: Model) -> dict[Key, Row]:
+    """Of each (recipient, actor): whether the one blocks, is blocked by, and mutes the other, and who said so last."""
+
+    def word(event: Any, yes: type[Any]) -> Row:
+        return (None, None) if event is None else (isinstance(event, yes), event.event_id)
+
+    blocks, mutes = model.silence.block_words, model.silence.mute_words
+    return {
+        (one, other): (
+            *word(blocks.get((one, other)), UserBlocked), *word(blocks.get((other, one)), UserBlocked),
+            *word(mutes.get((one, other)), UserMuted),
+        )
+        for one, other in model.silence.mentioned
+    }  # fmt: skip
+
+
 def _present(*columns: str) -> Callable[[Model, Mapping[str, Any]], bool]:
     """Whether the row was created and the persons and posts that these columns name are there; null names nothing."""
 
@@ -338,5 +363,10 @@ TABLES: tuple[Expected, ...] = (
         "notifications.read_mark", ("recipient_id",), ("mark_event",),
         lambda model: {(key,): (mark,) for key, mark in model.read_marks.items() if key in model.persons},
         _present("recipient_id"),
+    ),
+    Expected(
+        "notifications.silence", ("recipient_id", "actor_id"),
+        ("blocks", "block_event", "blocked_by", "blocked_by_event", "mutes", "mute_event"),
+        _silences, _present("recipient_id", "actor_id"),
     ),
 )  # fmt: skip

@@ -1,10 +1,11 @@
 """Histories of a small society, as hypothesis draws them, and the ways in which its events may be delivered.
 
-Each event is well formed (it names the true author of a post, nobody follows themselves, an edit names as new whom
-nothing earlier mentioned, a deleted comment is neither edited nor older than its text), since commands see to that. All
-else is adversarial: people, posts and comments come from small pools known beforehand, so that a like may be older
-than its post, a deletion older than the publication, an erasure anywhere, and a person may never register at all. A
-delivery is any order of the events with any of them again, cut anywhere into batches: more than Kafka could ever do.
+Each event is well formed (it names the true author of a post, nobody follows or blocks themselves, an edit names as new
+whom nothing earlier mentioned, a deleted comment is neither edited nor older than its text), as commands see to that.
+All else is adversarial. Blocked pairs follow, and requests that nobody made are approved. People, posts and comments
+come from small pools known beforehand, so that a like may be older than its post, a deletion older than the
+publication, an erasure anywhere, and a person may never register at all. A delivery is any order of the events with any
+of them again, cut anywhere into batches: more than Kafka could ever do.
 """
 
 from collections import defaultdict
@@ -21,6 +22,9 @@ from schemas.types import (
     CommentDeleted,
     CommentEdited,
     Event,
+    FollowApproved,
+    FollowRejected,
+    FollowRequested,
     NotificationsRead,
     PostBookmarked,
     PostDeleted,
@@ -30,10 +34,14 @@ from schemas.types import (
     PostUnbookmarked,
     PostUnliked,
     ProfileEdited,
+    UserBlocked,
     UserErased,
     UserFollowed,
+    UserMuted,
     UserRegistered,
+    UserUnblocked,
     UserUnfollowed,
+    UserUnmuted,
 )
 from shared.ids import mint, time_of
 from tests.model.causes import causes_of
@@ -47,12 +55,24 @@ someone_or_none = st.none() | st.integers(0, 9)
 mentions = st.lists(persons, max_size=2, unique=True)
 Action = tuple[Any, ...]
 
+# What one person does about another: the event, and how it names the other.
+RELATING: dict[str, tuple[type[Any], str]] = {
+    "follow": (UserFollowed, "followee_id"),
+    "unfollow": (UserUnfollowed, "followee_id"),
+    "request": (FollowRequested, "followee_id"),
+    "approve": (FollowApproved, "follower_id"),
+    "reject": (FollowRejected, "follower_id"),
+    "block": (UserBlocked, "blocked_id"),
+    "unblock": (UserUnblocked, "blocked_id"),
+    "mute": (UserMuted, "muted_id"),
+    "unmute": (UserUnmuted, "muted_id"),
+}
+
 ACTIONS: dict[str, st.SearchStrategy[Any]] = {
     "edit": st.tuples(
         persons, st.none() | st.sampled_from(["Ana", "Ben"]), st.none() | st.just("bio"), st.none() | st.booleans()
     ),
-    "follow": st.tuples(persons, persons),
-    "unfollow": st.tuples(persons, persons),
+    **dict.fromkeys(RELATING, st.tuples(persons, persons)),
     "publish": st.tuples(
         persons, st.sampled_from(["public", "followers", "private"]), someone_or_none, someone_or_none, mentions
     ),
@@ -146,9 +166,8 @@ def _event(scene: _Scene, identifier: UUID, verb: str, arguments: Action) -> Eve
     match verb, arguments:
         case "edit", (who, name, bio, private):
             return ProfileEdited(**head, subject_id=people[who], display_name=name, bio=bio, private=private)
-        case (("follow" | "unfollow"), (who, whom)) if who != whom:
-            kind = UserFollowed if verb == "follow" else UserUnfollowed
-            return kind(**head, subject_id=people[who], followee_id=people[whom])
+        case (_, (who, whom)) if verb in RELATING:
+            return None if who == whom else _relation(scene, head, verb, people[who], people[whom])
         case "publish", (who, visibility, reply_to, quote_of, mentioned):
             return _post(scene, head, who, visibility, reply_to, quote_of, mentioned)
         case "comment", (who, post, parent, mentioned):
@@ -176,6 +195,30 @@ def _event(scene: _Scene, identifier: UUID, verb: str, arguments: Action) -> Eve
                 return PostUnliked(**edge)
             return PostBookmarked(**edge) if verb == "keep" else PostUnbookmarked(**edge)
     return None
+
+
+def _relation(scene: _Scene, head: dict[str, Any], verb: str, who: UUID, whom: UUID) -> Event:
+    kind, names = RELATING[verb]
+    more = {"severed_follower_ids": _severed(scene, who, whom)} if kind is UserBlocked else {}
+    made: Event = kind(**head, subject_id=who, **{names: whom}, **more)
+    return made
+
+
+def _severed(scene: _Scene, one: UUID, other: UUID) -> tuple[UUID, ...]:
+    """Who of the two follows, or has asked to follow, the other, as far as the events go so far."""
+    asked: dict[UUID, bool] = {}
+    for event in scene.events:
+        match event:
+            case UserFollowed() | FollowRequested() | UserUnfollowed():
+                if {event.subject_id, event.followee_id} == {one, other}:
+                    asked[event.subject_id] = not isinstance(event, UserUnfollowed)
+            case FollowApproved() | FollowRejected():
+                if {event.subject_id, event.follower_id} == {one, other}:
+                    asked[event.follower_id] = isinstance(event, FollowApproved)
+            case UserBlocked():
+                if {event.subject_id, event.blocked_id} == {one, other}:
+                    asked = {}
+    return tuple(sorted(who for who, asks in asked.items() if asks))
 
 
 def _post(

@@ -2,8 +2,9 @@
 
 Claim: whatever batches two workers of one projection apply at the same time, through runtime/stores/postgres.py, the
 rows are those of the in-memory meaning (interpretation.py), and each count table is at every rest exactly what its
-rows add up to.
-Oracle: the in-memory interpretation of the same Changes; for the counts, the rows that the database itself holds.
+rows add up to; and the last frame about each notification says whether its recipient is shown it.
+Oracle: the in-memory interpretation of the same Changes; for the counts, the rows that the database itself holds; for
+the frames, the reference model.
 Cannot catch: crashes between batches (the kill test does), and when the sweeper thinks it is done.
 """
 
@@ -30,6 +31,7 @@ from projectors.runtime.stores.port import Advance, Outcome, Partition
 from projectors.runtime.stores.postgres import PostgresStore, connect
 from schemas.types import Event
 from shared.environment import Environment
+from tests.model.feeds import compare_delivery
 from tests.model.found import ids_of, rows_of
 from tests.model.reference import Model
 from tests.model.tables import TABLES, Expected, compare
@@ -158,6 +160,21 @@ def test_what_is_left_after_sweeping_is_what_the_model_says(
             expected = next(each for each in TABLES if each.name == f"{name}.{table.name}")
             for row in _named(bench, expected):
                 assert not _is_swept(bench, projection, row, table.erased_with, table.gone_with), (table.name, row)
+
+
+@given(data=st.data(), drawn=delivered_histories())
+@settings(max_examples=DATABASE_EXAMPLES)
+def test_the_last_frames_of_two_workers_are_what_the_model_shows(
+    bench: Bench, data: st.DataObject, drawn: tuple[list[Event], list[list[Event]]]
+) -> None:
+    events, batches = drawn
+    projection = POSTGRES_PROJECTIONS["notifications"]
+    bench.prepare(projection)
+    bench.clear(projection)
+    bench.connection.execute("truncate delivery.frame, delivery.head")
+    bench.apply(projection, [(data.draw(st.integers(0, WORKERS - 1)), batch) for batch in batches])
+    with bench.connection.transaction():
+        assert compare_delivery(Model(events), bench.connection, lambda _: None)[1] == []
 
 
 def _rows_there(bench: Bench, projection: PostgresProjection, expected: Expected) -> dict[Key, tuple[Any, ...]]:

@@ -24,12 +24,8 @@ from tests.properties.projections import POSTGRES_PROJECTIONS, PROJECTION_NAMES
 
 def without(person_id: UUID, events: Sequence[Event]) -> list[Event]:
     """The history as it would be without this person: nothing by them, and nothing of which they are the other side."""
-    return [
-        event
-        for event in events
-        if person_id
-        not in (event.subject_id, getattr(event, "followee_id", None), getattr(event, "post_author_id", None))
-    ]
+    names = ("subject_id", "followee_id", "follower_id", "blocked_id", "muted_id", "post_author_id")
+    return [event for event in events if person_id not in {getattr(event, name, None) for name in names}]
 
 
 def seen(model: Model, viewer_id: UUID) -> dict[str, Any]:
