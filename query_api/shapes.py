@@ -134,6 +134,24 @@ class Profile(serializers.Serializer[None]):
     viewer = ProfileViewer()
 
 
+class Blocked(serializers.Serializer[None]):
+    user = Author()
+    blocked_at = serializers.DateTimeField()
+
+
+class Muted(serializers.Serializer[None]):
+    user = Author()
+    muted_at = serializers.DateTimeField()
+
+
+class FollowRequest(serializers.Serializer[None]):
+    """`id`, by which it is approved or rejected, is that of the person who asks."""
+
+    id = serializers.UUIDField()
+    user = Author()
+    requested_at = serializers.DateTimeField()
+
+
 class Explanation(serializers.Serializer[None]):
     age_hours = serializers.FloatField()
     engagement = serializers.FloatField()
@@ -192,6 +210,21 @@ class ReactionPage(serializers.Serializer[None]):
 
 class ProfilePage(serializers.Serializer[None]):
     items = Profile(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class BlockPage(serializers.Serializer[None]):
+    items = Blocked(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class MutePage(serializers.Serializer[None]):
+    items = Muted(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class FollowRequestPage(serializers.Serializer[None]):
+    items = FollowRequest(many=True)
     next = serializers.CharField(allow_null=True)
 
 

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from query_api.feed.api import FollowingView, GlobalView, HomeView, PublicPostsView
+from query_api.graph.api import BlocksView, FollowRequestsView, MutesView
 from query_api.notifications.api import NotificationsView, UnreadCountView
 from query_api.ops.api import SchemaView, docs, healthz, metrics, readyz
 from query_api.posts.api import CommentsView, CommentView, HistoryView, PostView, RepliesView
@@ -15,6 +16,9 @@ V1 = "api/v1/"
 urlpatterns = [
     path(V1 + "users/me/", MeView.as_view()),
     path(V1 + "users/me/posts/", MyPostsView.as_view()),
+    path(V1 + "users/me/blocks/", BlocksView.as_view()),
+    path(V1 + "users/me/mutes/", MutesView.as_view()),
+    path(V1 + "users/me/follow-requests/", FollowRequestsView.as_view()),
     path(V1 + "users/<str:name_or_id>/", UserView.as_view()),
     path(V1 + "users/<str:name_or_id>/posts/", UserPostsView.as_view()),
     path(V1 + "users/<str:name_or_id>/followers/", FollowersView.as_view()),

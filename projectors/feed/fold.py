@@ -46,7 +46,7 @@ class FeedChanges:
     pushed: dict[UUID, set[UUID]] = field(default_factory=dict)  # author -> items for their audience
     removed: dict[UUID, set[UUID]] = field(default_factory=dict)  # author -> items that are gone
     cooled: set[UUID] = field(default_factory=set)  # readers whose feed must be filled anew
-    left: set[tuple[UUID, UUID]] = field(default_factory=set)  # (reader, author they no longer follow), cooled too
+    left: set[tuple[UUID, UUID]] = field(default_factory=set)  # (reader, author they are not to be pushed), cooled too
     erased: set[UUID] = field(default_factory=set)  # people whose feed and audience end
 
 
@@ -63,6 +63,18 @@ def fold(events: Sequence[Event]) -> FeedChanges:
             case UserUnfollowed():
                 changes.cooled.add(event.subject_id)
                 changes.left.add((event.subject_id, event.followee_id))
+            case FollowApproved():
+                changes.cooled.add(event.follower_id)
+            case UserBlocked():
+                changes.cooled.update((event.subject_id, event.blocked_id))
+                changes.left.update(((event.subject_id, event.blocked_id), (event.blocked_id, event.subject_id)))
+            case UserUnblocked():
+                changes.cooled.update((event.subject_id, event.blocked_id))
+            case UserMuted():
+                changes.cooled.add(event.subject_id)
+                changes.left.add((event.subject_id, event.muted_id))
+            case UserUnmuted():
+                changes.cooled.add(event.subject_id)
             case UserErased():
                 changes.erased.add(event.subject_id)
             case UserRegistered() | ProfileEdited() | NotificationsRead():
@@ -73,9 +85,7 @@ def fold(events: Sequence[Event]) -> FeedChanges:
                 pass
             case PostShared() | PostUnshared():
                 pass
-            case FollowRequested() | FollowApproved() | FollowRejected():
-                pass
-            case UserBlocked() | UserUnblocked() | UserMuted() | UserUnmuted():
+            case FollowRequested() | FollowRejected():
                 pass
             case RoleGranted() | RoleRevoked():
                 pass

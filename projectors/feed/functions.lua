@@ -13,9 +13,10 @@
 -- Ids are 32 lowercase hex digits of a UUIDv7; an item's time is in its id (shared/ids.py), so the set's order, by time and
 -- then by member, is the order of the ids, and ids compare as strings.
 --
--- The invariant. A filled feed holds exactly the items newer than its floor that its reader or those they follow published,
--- as far as the shard's position in `posts` reaches and with the follows as of its position in `graph`. (It may hold more: an
--- item since deleted, or one of an author whose unfollow PostgreSQL knows already. Every page is filtered when it is built.)
+-- The invariant. A filled feed holds exactly the items newer than its floor that its reader, or those they follow and do not
+-- mute, published, as far as the shard's position in `posts` reaches and with these relations as of its position in `graph`.
+-- (It may hold more: an item since deleted, or one of an author whose unfollow PostgreSQL knows already. Every page is
+-- filtered when it is built.)
 --
 -- Why it holds. Functions are atomic, and a shard's position moves in the same call as its sets. A reader's request does
 --
@@ -27,9 +28,9 @@
 --
 -- * A push before join lies below P: the items read contain it. A push after join finds the reader in the audience and adds
 --   to the set, filled or not. So nothing falls between the two, wherever PostgreSQL is; what both give is one member.
--- * A follow or unfollow before begin lies below G: the followees read reflect it. One after begin deletes the nonce, and
---   join, fill and every page check it: the request begins anew. What PostgreSQL knows ahead of the shard is cooled when
---   the shard gets there.
+-- * A follow, approval, block or mute, or the end of one, before begin lies below G: the followees read reflect it. One
+--   after begin deletes the nonce, and join, fill and every page check it: the request begins anew. What PostgreSQL knows
+--   ahead of the shard is cooled when the shard gets there.
 -- * Two requests of one reader share the nonce of a filling that is under way; whichever fills first is right, since no
 --   follow came between, and the other finds the feed warm.
 -- * Trimming removes the oldest items and raises the floor to the newest of them; a push not newer than the floor is
@@ -42,7 +43,7 @@
 --   anew and repeats what came after. A filling of that moment counts only if it had joined by then.
 -- * A batch that a shard has partly or wholly applied (its store retries, or restarts at the least offset of all shards)
 --   changes nothing: the same members are added, below the floor nothing is, and cooling twice only costs a filling.
--- * Nobody is in an audience by mistake for long: an unfollow takes the reader out, and a push drops those who are not warm.
+-- * Nobody is in an audience by mistake for long: an unfollow, block or mute takes the reader out, and a push drops those who are not warm.
 --   Somebody warm is never dropped, and audiences never expire.
 -- * The set lives longer than the hash that makes it count: it cannot vanish while a floor says that it is complete.
 --   Eviction is off, which the projector asserts.

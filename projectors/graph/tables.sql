@@ -30,6 +30,9 @@ create index if not exists relation_newest_request on graph.relation (to_id, req
 create index if not exists relation_newest_block on graph.relation (from_id, block_event desc) where blocks;
 create index if not exists relation_newest_mute on graph.relation (from_id, mute_event desc) where mutes;
 
+-- Whom one person and others hide from each other: few, and every list of comments asks for them.
+create index if not exists relation_hidden on graph.relation (from_id, to_id) where blocks or blocked_by;
+
 -- Kept from the rows of `relation` that really changed; a row at zero equals no row.
 create table if not exists graph.person_count (
   user_id uuid primary key,

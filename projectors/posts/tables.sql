@@ -53,5 +53,7 @@ create table if not exists posts.comment (
 
 create index if not exists comment_post on posts.comment (post_id, comment_id);
 create index if not exists comment_parent on posts.comment (parent_id, comment_id) where parent_id is not null;
+-- By the sweeper, and for a reader's blocks: what somebody wrote under one post.
+create index if not exists comment_author on posts.comment (author_id, post_id);
 -- Few: those that may have to show as removed.
 create index if not exists comment_deleted on posts.comment (post_id) where deleted_event is not null;

@@ -24,7 +24,7 @@ from query_api.feed.present import present_explanation, present_item
 from query_api.pipeline import read_page
 from query_api.posts.present import moment, present_post
 from query_api.posts.queries import hydrate, public_ids
-from query_api.posts.rules import PUBLIC, effective_visibility
+from query_api.posts.rules import is_public_item
 from query_api.shapes import HomePage as HomePageShape
 from query_api.shapes import PostPage
 from query_api.views import ReadView, page_of, page_response
@@ -101,7 +101,7 @@ class FollowingView(HomeView):
 
 
 class GlobalView(ReadView):
-    """Public posts of everybody, newest first."""
+    """Public posts of everybody, newest first, without those by people whom the viewer blocks or who block them."""
 
     projections = ("posts", "counters", "profiles", "graph")
 
@@ -113,8 +113,7 @@ class GlobalView(ReadView):
             lambda after, limit: read_page(
                 public_ids,
                 lambda ids: hydrate(ids, self.viewer),
-                # Everybody sees the same list: a private account's post is not public, not even for its followers.
-                lambda row: effective_visibility(row) == PUBLIC,
+                is_public_item,
                 after=after,
                 limit=limit,
             ),

@@ -45,6 +45,8 @@ class ItemFacts:
     reply_to_id: UUID | None
     reply_to_author_id: UUID | None
     follows_author: bool
+    hidden: bool
+    muted: bool
     follows_replied_to: bool
     likes: int
     comments: int

@@ -64,24 +64,24 @@ class CommentsView(ReadView):
         post = _visible(post_id, self.viewer)
         parent_id = _parent_of(request)
         if parent_id is not None:
-            return _replies_page(request, post_id, parent_id)
+            return _replies_page(request, post_id, parent_id, self.viewer)
         if flag_of("tree", request.query_params.get("tree")):
             return page_of(
                 request,
                 f"comment-trees:{post_id.hex}",
-                lambda after, limit: _trees(post.post_id, after, limit),
+                lambda after, limit: _trees(post.post_id, self.viewer, after, limit),
                 lambda node: present_tree(node, post_id),
             )
         return page_of(
             request,
             f"comments:{post_id.hex}",
-            lambda after, limit: _cut(flat_comments(post_id, after, limit + 1), limit),
+            lambda after, limit: _cut(flat_comments(post_id, self.viewer, after, limit + 1), limit),
             present_comment,
         )
 
 
 class CommentView(ReadView):
-    """One comment; a deleted one that something answers shows as removed."""
+    """One comment; a deleted one, or one of a blocked pair's other, shows as removed if something answers it."""
 
     projections = POST_PROJECTIONS
 
@@ -98,7 +98,7 @@ class RepliesView(ReadView):
     @read_of("comments", "listReplies", CommentPage, paged=True, problems=(400, 401, 404))
     def get(self, request: Request, comment_id: UUID) -> Response:
         comment = _shown(comment_id, self.viewer)
-        return _replies_page(request, comment.post_id, comment_id)
+        return _replies_page(request, comment.post_id, comment_id, self.viewer)
 
 
 def _visible(post_id: UUID, viewer_id: UUID | None) -> PostRow:
@@ -110,17 +110,17 @@ def _visible(post_id: UUID, viewer_id: UUID | None) -> PostRow:
 
 def _shown(comment_id: UUID, viewer_id: UUID | None) -> CommentRow:
     """A comment can be reached while its post can."""
-    comment = shown_comment(comment_id)
+    comment = shown_comment(comment_id, viewer_id)
     if comment is None or visible_post(comment.post_id, viewer_id) is None:
         raise NotFound("There is no such comment here")
     return comment
 
 
-def _replies_page(request: Request, post_id: UUID, parent_id: UUID) -> Response:
+def _replies_page(request: Request, post_id: UUID, parent_id: UUID, viewer_id: UUID | None) -> Response:
     return page_of(
         request,
         f"replies:{parent_id.hex}",
-        lambda after, limit: _cut(replies_to(post_id, parent_id, after, limit + 1), limit),
+        lambda after, limit: _cut(replies_to(post_id, parent_id, viewer_id, after, limit + 1), limit),
         present_comment,
     )
 
@@ -134,8 +134,8 @@ def _cut(rows: list[CommentRow], limit: int) -> Page[CommentRow]:
     return Page(rows[:limit], rows[limit - 1].comment_id if len(rows) > limit else None)
 
 
-def _trees(post_id: UUID, after: UUID | None, limit: int) -> Page[CommentNode]:
-    nodes = comment_trees(post_id, after, limit + 1)
+def _trees(post_id: UUID, viewer_id: UUID | None, after: UUID | None, limit: int) -> Page[CommentNode]:
+    nodes = comment_trees(post_id, viewer_id, after, limit + 1)
     return Page(nodes[:limit], nodes[limit - 1].comment_id if len(nodes) > limit else None)
 
 

@@ -1,9 +1,10 @@
 """Comments as their readers see them, flat or as a tree; one that is deleted shows as removed above what answers it.
 
 A comment is there when it was added, its author is not erased and is known, and its post is not gone. It is live unless
-it was deleted; a deleted one is shown, as removed, while something live hangs below it, be it through others that are
-deleted. A parent of which nothing is left at all stands as removed at the top of the tree. Comments are listed oldest
-first, so that what is added while somebody pages comes after what they have read.
+it was deleted, or its author and the reader are hidden from each other; one that is not live is shown, as removed,
+while something live hangs below it, be it through others that are not. A parent of which nothing is left at all stands
+as removed at the top of the tree. Comments are listed oldest first, so that what is added while somebody pages comes
+after what they have read.
 """
 
 from collections.abc import Sequence
@@ -24,27 +25,38 @@ THERE_SQL: LiteralString = """
    and not exists (select from profiles.erased e where e.user_id = c.author_id)
    and exists (select from profiles.person a where a.user_id = c.author_id and a.created_event is not null)"""
 
-LIVE_SQL: LiteralString = "c.content_event is not null and c.deleted_event is null and " + THERE_SQL
-DELETED_SQL: LiteralString = "c.deleted_event is not null and " + THERE_SQL
+LIVE_SQL: LiteralString = (
+    """c.content_event is not null and c.deleted_event is null
+   and not exists (select from hidden h where h.user_id = c.author_id) and """
+    + THERE_SQL
+)
 
-# The deleted comments of a post that are shown: those that something live answers, and upwards from there.
+# Whom the reader and others hide from each other; the comments of a post that are there and not live; and those of them
+# that are shown: what something live answers, and upwards from there.
 REMOVED_SQL: LiteralString = (
     """
-removed (comment_id, parent_id) as (
+hidden (user_id) as materialized (
+    select to_id from graph.relation where from_id = %(viewer)s::uuid and (blocks or blocked_by)),
+missing (comment_id, parent_id) as materialized (
     select c.comment_id, c.parent_id from posts.comment c
-     where c.post_id = (select post_id from place) and """
-    + DELETED_SQL
+     where c.post_id = (select post_id from place) and c.deleted_event is not null and """
+    + THERE_SQL
     + """
-       and exists (select from posts.comment reply
-                    where reply.parent_id = c.comment_id and reply.post_id = c.post_id and """
+    union
+    select c.comment_id, c.parent_id from hidden h
+      join posts.comment c on c.author_id = h.user_id
+     where c.post_id = (select post_id from place) and """
+    + THERE_SQL
+    + """),
+removed (comment_id, parent_id) as (
+    select m.comment_id, m.parent_id from missing m
+     where exists (select from posts.comment reply
+                    where reply.parent_id = m.comment_id and reply.post_id = (select post_id from place) and """
     + LIVE_SQL.replace("c.", "reply.")
     + """)
     union
-    select c.comment_id, c.parent_id from removed below
-      join posts.comment c on c.comment_id = below.parent_id
-     where c.post_id = (select post_id from place) and """
-    + DELETED_SQL
-    + ")"
+    select m.comment_id, m.parent_id from removed below
+      join missing m on m.comment_id = below.parent_id)"""
 )
 
 OF_POST_SQL: LiteralString = "with recursive place as (select %(post)s::uuid as post_id)," + REMOVED_SQL
@@ -56,7 +68,8 @@ select c.comment_id, c.post_id, c.parent_id, c.author_id, a.username, a.display_
           from profiles.person m
          where m.user_id = any(c.mentioned_ids) and m.username is not null
            and not exists (select from profiles.erased e where e.user_id = m.user_id)) as mentioned,
-       coalesce(n.likes, 0) as likes, coalesce(n.replies, 0) as replies, c.deleted_event is not null as removed
+       coalesce(n.likes, 0) as likes, coalesce(n.replies, 0) as replies,
+       c.deleted_event is not null or exists (select from hidden h where h.user_id = c.author_id) as removed
   from posts.comment c
   join profiles.person a on a.user_id = c.author_id
   left join counters.comment_count n on n.comment_id = c.comment_id
@@ -162,33 +175,36 @@ class CommentNode:
     replies: list["CommentNode"] = field(default_factory=list)
 
 
-def shown_comment(comment_id: UUID) -> CommentRow | None:
-    """The comment if it is shown; whether its post may be seen is for the caller."""
-    row = database.row(ONE_SQL, {"id": comment_id})
+def shown_comment(comment_id: UUID, viewer_id: UUID | None) -> CommentRow | None:
+    """The comment if it is shown to the viewer; whether its post may be seen is for the caller."""
+    row = database.row(ONE_SQL, {"id": comment_id, "viewer": viewer_id})
     return None if row is None else CommentRow(*row)
 
 
-def flat_comments(post_id: UUID, after: UUID | None, limit: int) -> list[CommentRow]:
+def flat_comments(post_id: UUID, viewer_id: UUID | None, after: UUID | None, limit: int) -> list[CommentRow]:
     """A post's comments and replies, oldest first."""
-    found = database.rows(FLAT_SQL, {"post": post_id, "after": after or NIL, "limit": limit})
+    parameters = {"post": post_id, "viewer": viewer_id, "after": after or NIL, "limit": limit}
+    found = database.rows(FLAT_SQL, parameters)
     return [CommentRow(*row) for row in found]
 
 
-def replies_to(post_id: UUID, parent_id: UUID, after: UUID | None, limit: int) -> list[CommentRow]:
+def replies_to(
+    post_id: UUID, parent_id: UUID, viewer_id: UUID | None, after: UUID | None, limit: int
+) -> list[CommentRow]:
     """The direct replies to one comment, oldest first."""
-    found = database.rows(
-        REPLIES_SQL, {"post": post_id, "parent": parent_id, "after": after or NIL, "limit": limit}
-    )  # fmt: skip
+    parameters = {"post": post_id, "parent": parent_id, "viewer": viewer_id, "after": after or NIL, "limit": limit}
+    found = database.rows(REPLIES_SQL, parameters)
     return [CommentRow(*row) for row in found]
 
 
-def comment_trees(post_id: UUID, after: UUID | None, limit: int) -> list[CommentNode]:
+def comment_trees(post_id: UUID, viewer_id: UUID | None, after: UUID | None, limit: int) -> list[CommentNode]:
     """Roots with what hangs below them, oldest first; what exceeds DESCENDANTS_MAX is cut off, the deepest first."""
-    roots = [row.root_id for row in database.rows(ROOTS_SQL, {"post": post_id, "after": after or NIL, "limit": limit})]
+    place = {"post": post_id, "viewer": viewer_id}
+    roots = [row.root_id for row in database.rows(ROOTS_SQL, {**place, "after": after or NIL, "limit": limit})]
     if not roots:
         return []
     found = database.rows(
-        TREE_SQL, {"post": post_id, "roots": roots, "depth": DEPTH_MAX, "nodes": len(roots) + DESCENDANTS_MAX}
+        TREE_SQL, {**place, "roots": roots, "depth": DEPTH_MAX, "nodes": len(roots) + DESCENDANTS_MAX}
     )
     return build_trees(roots, [CommentRow(*row) for row in found])
 

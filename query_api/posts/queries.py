@@ -11,11 +11,11 @@ from uuid import UUID
 from query_api import database
 from query_api.posts.rules import may_see
 
-# Facts that decide who may see a post. `p` is the post, `a` its author.
+# Facts that decide who may see a post. `p` is the post, `a` its author, `own` what the viewer is to them.
 FACTS_SQL: LiteralString = """
        p.visibility, coalesce(a.private, false) as author_private, p.reply_to_id, p.reply_to_author_id,
-       exists (select from graph.relation f
-                where f.from_id = %(viewer)s::uuid and f.to_id = p.author_id and f.counted) as follows_author,
+       coalesce(own.counted, false) as follows_author, coalesce(own.blocks or own.blocked_by, false) as hidden,
+       coalesce(own.mutes, false) as muted,
        p.reply_to_author_id is not null
            and exists (select from graph.relation f
                         where f.from_id = %(viewer)s::uuid and f.to_id = p.reply_to_author_id and f.counted)
@@ -24,6 +24,7 @@ FACTS_SQL: LiteralString = """
 PRESENT_SQL: LiteralString = """
   join posts.post p on p.post_id = w.id and p.created_event is not null and p.content_event is not null
   join profiles.person a on a.user_id = p.author_id and a.created_event is not null
+  left join graph.relation own on own.from_id = %(viewer)s::uuid and own.to_id = p.author_id
   left join counters.post_count c on c.post_id = p.post_id
  where not exists (select from posts.gone g where g.post_id = p.post_id)
    and not exists (select from posts.erased e where e.user_id = p.author_id)
@@ -98,6 +99,8 @@ class PostRow:
     reply_to_id: UUID | None
     reply_to_author_id: UUID | None
     follows_author: bool
+    hidden: bool
+    muted: bool
     follows_replied_to: bool
     quoted: "PostRow | None" = None
 

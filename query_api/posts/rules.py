@@ -7,7 +7,10 @@ PUBLIC, FOLLOWERS = "public", "followers"
 
 
 class PostFacts(Protocol):
-    """What the rules need to know of a post; whoever wrote it is not erased and it is not deleted."""
+    """What the rules need to know of a post; whoever wrote it is not erased and it is not deleted.
+
+    `hidden`: the viewer or the author blocks the other. `muted`: the viewer mutes the author.
+    """
 
     @property
     def author_id(self) -> UUID: ...
@@ -17,6 +20,10 @@ class PostFacts(Protocol):
     def author_private(self) -> bool: ...
     @property
     def follows_author(self) -> bool: ...
+    @property
+    def hidden(self) -> bool: ...
+    @property
+    def muted(self) -> bool: ...
     @property
     def reply_to_id(self) -> UUID | None: ...
     @property
@@ -31,17 +38,25 @@ def effective_visibility(post: PostFacts) -> str:
 
 
 def may_see(post: PostFacts, viewer_id: UUID | None) -> bool:
-    """`public`: everyone. `followers`: the author and active followers. Anything else: the author."""
+    """`public`: everyone not blocked. `followers`: the author and active followers. Anything else: the author."""
     if viewer_id is not None and post.author_id == viewer_id:
         return True
+    if post.hidden:
+        return False
     visibility = effective_visibility(post)
     return visibility == PUBLIC or (visibility == FOLLOWERS and post.follows_author)
 
 
+def is_public_item(post: PostFacts) -> bool:
+    """What the global feed shows: a private account's post is not public, not even for its followers."""
+    return effective_visibility(post) == PUBLIC and not post.hidden
+
+
 def is_home_item(post: PostFacts, viewer_id: UUID) -> bool:
-    """A post by V or by one V follows, that V may see; a reply only if V follows, or is, the author replied to."""
+    """A post by V or by one V follows and does not mute, that V may see; a reply only if V follows, or is, the author
+    replied to."""
     if post.author_id != viewer_id and not post.follows_author:
         return False
     if post.reply_to_id is not None and post.reply_to_author_id != viewer_id and not post.follows_replied_to:
         return False
-    return may_see(post, viewer_id)
+    return not post.muted and may_see(post, viewer_id)

@@ -18,9 +18,9 @@ def present_profile(row: ProfileRow) -> dict[str, Any]:
         "counts": {"followers": row.followers, "following": row.following, "posts": row.posts},
         "viewer": {
             "following": row.follows,
-            "requested": False,
+            "requested": row.requested,
             "followed_by": row.followed_by,
-            "blocking": False,
-            "muting": False,
+            "blocking": row.blocks,
+            "muting": row.mutes,
         },
     }

@@ -11,11 +11,13 @@ PROFILE_SQL: LiteralString = """
 select a.user_id, a.username, a.display_name, a.bio, a.avatar_media_id, coalesce(a.private, false) as private,
        a.created_at,
        coalesce(g.followers, 0) as followers, coalesce(g.following, 0) as following, coalesce(n.posts, 0) as posts,
+       coalesce(own.counted, false) as follows, coalesce(own.requested, false) as requested,
        exists (select from graph.relation f
-                where f.from_id = %(viewer)s::uuid and f.to_id = a.user_id and f.counted) as follows,
-       exists (select from graph.relation f
-                where f.from_id = a.user_id and f.to_id = %(viewer)s::uuid and f.counted) as followed_by
+                where f.from_id = a.user_id and f.to_id = %(viewer)s::uuid and f.counted) as followed_by,
+       coalesce(own.blocks, false) as blocks, coalesce(own.mutes, false) as mutes,
+       coalesce(own.blocks or own.blocked_by, false) as hidden
   from profiles.person a
+  left join graph.relation own on own.from_id = %(viewer)s::uuid and own.to_id = a.user_id
   left join graph.person_count g on g.user_id = a.user_id
   left join counters.person_count n on n.user_id = a.user_id
  where a.created_event is not null
@@ -39,7 +41,7 @@ LAST_ID = UUID(int=(1 << 128) - 1)
 
 @dataclass(frozen=True, slots=True)
 class ProfileRow:
-    """A person with all that their shape needs."""
+    """A person with all that their shape needs. `hidden`: they or the viewer block the other."""
 
     user_id: UUID
     username: str
@@ -52,11 +54,15 @@ class ProfileRow:
     following: int
     posts: int
     follows: bool
+    requested: bool
     followed_by: bool
+    blocks: bool
+    mutes: bool
+    hidden: bool
 
 
 def profile(name_or_id: str, viewer_id: UUID | None) -> ProfileRow | None:
-    """By id, or by username in any case; None when there is nobody, or nobody any more."""
+    """By id, or by username in any case; None when there is nobody, or nobody any more, or not for this viewer."""
     user_id = _as_id(name_or_id)
     if "\0" in name_or_id:  # PostgreSQL refuses text with it, and no name has one
         return None
@@ -64,7 +70,7 @@ def profile(name_or_id: str, viewer_id: UUID | None) -> ProfileRow | None:
         row = database.row(BY_ID_SQL, {"user": user_id, "viewer": viewer_id})
     else:
         row = database.row(BY_NAME_SQL, {"name": name_or_id.lower(), "viewer": viewer_id})
-    return None if row is None else ProfileRow(*row)
+    return None if row is None or row.hidden else ProfileRow(*row)
 
 
 class FollowList:
@@ -83,10 +89,10 @@ class FollowList:
         return [row.follow_event for row in found]
 
     def hydrate(self, events: Sequence[UUID]) -> dict[UUID, ProfileRow]:
-        """The people behind these follows who are there, by event."""
+        """The people behind these follows who are there and not hidden from the viewer, by event."""
         users = [self._people[event] for event in events]
         found = database.rows(BY_IDS_SQL, {"users": users, "viewer": self._viewer_id})
-        there = {row.user_id: ProfileRow(*row) for row in found}
+        there = {row.user_id: ProfileRow(*row) for row in found if not row.hidden}
         return {event: there[self._people[event]] for event in events if self._people[event] in there}
 
 

@@ -29,7 +29,7 @@ class LikesView(ReadView):
             f"likes:{post_id.hex}",
             lambda after, limit: read_page(
                 lambda before, count: newest_reactions(post_id, before, count),
-                lambda events: reactions(post_id, events),
+                lambda events: reactions(post_id, events, self.viewer),
                 lambda row: True,
                 after=after,
                 limit=limit,

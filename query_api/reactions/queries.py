@@ -19,7 +19,9 @@ REACTORS_SQL: LiteralString = """
 select r.edge_event, r.actor_id as author_id, r.reaction, a.username, a.display_name, a.avatar_media_id
   from counters.reaction r
   join profiles.person a on a.user_id = r.actor_id and a.created_event is not null
+  left join graph.relation own on own.from_id = %(viewer)s::uuid and own.to_id = r.actor_id
  where r.post_id = %(post)s and r.active and r.edge_event = any(%(events)s::uuid[])
+   and (own.blocks or own.blocked_by) is not true
    and not exists (select from counters.erased e where e.user_id = r.actor_id)
    and not exists (select from profiles.erased e where e.user_id = r.actor_id)"""
 
@@ -63,9 +65,9 @@ def newest_reactions(post_id: UUID, before: UUID | None, limit: int) -> list[UUI
     return [row.edge_event for row in found]
 
 
-def reactions(post_id: UUID, events: Sequence[UUID]) -> dict[UUID, ReactionRow]:
-    """These reactions by event, without those of people who are not there."""
-    found = database.rows(REACTORS_SQL, {"post": post_id, "events": list(events)})
+def reactions(post_id: UUID, events: Sequence[UUID], viewer_id: UUID | None) -> dict[UUID, ReactionRow]:
+    """These reactions by event, without those of people who are not there, or hidden from the viewer."""
+    found = database.rows(REACTORS_SQL, {"post": post_id, "events": list(events), "viewer": viewer_id})
     return {row.edge_event: ReactionRow(*row) for row in found}
 
 

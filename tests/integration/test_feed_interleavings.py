@@ -1,6 +1,7 @@
 """Claim: however requests, worker, PostgreSQL's lag, trims and flushes interleave, no warm feed has a gap.
 
-Oracle: the logs of who follows whom and of who published what, read up to the position that the shard itself states.
+Oracle: the logs of who follows, blocks and mutes whom and of who published what, read up to the position that the shard
+itself states.
 The functions are the real ones (Redis, database 9); PostgreSQL is a number per partition, as only its lag matters here.
 Cannot catch: a query API that does not wait for the positions it was given.
 """
@@ -18,7 +19,23 @@ from shared.environment import Environment
 from shared.feed_store import Begun, shard_of
 from shared.position import Position
 from tests.integration.feeds import ITEMS_MAX, PARTITIONS, Feeds, own_feeds
-from tests.specs.fold_cases import ANA, BEN, CLEO, DAN, followed, published, unfollowed
+from tests.model.reference import Model
+from tests.specs.fold_cases import (
+    ANA,
+    BEN,
+    CLEO,
+    DAN,
+    approved,
+    blocked,
+    followed,
+    muted,
+    published,
+    unblocked,
+    unfollowed,
+    unmuted,
+)
+
+RELATED = (followed, followed, followed, unfollowed, approved, blocked, unblocked, unblocked, muted, unmuted)
 
 
 @pytest.fixture
@@ -48,9 +65,8 @@ class World:
         if choice < 0.25:
             self.logs[Partition("posts", number)].append(published(self.step, one))
         elif choice < 0.31:
-            again = self.random.random() < 0.5
-            event: Event = followed(self.step, one, other) if again else unfollowed(self.step, one, other)
-            self.logs[Partition("graph", shard_of(one, PARTITIONS))].append(event)
+            related = self.random.choice(RELATED)
+            self.logs[Partition("graph", shard_of(one, PARTITIONS))].append(related(self.step, one, other))
         elif choice < 0.45:
             partition = self.random.choice(self.feeds.partitions)
             self.read[partition] = self.random.randint(self.read[partition], len(self.logs[partition]))
@@ -72,13 +88,15 @@ class World:
             assert self.feeds.apply(partition.topic, *events, number=partition.number) is Outcome.APPLIED
 
     def followees(self, reader: UUID, reached: dict[Partition, int]) -> set[UUID]:
-        """Of the events read so far the newest word about each edge, as PostgreSQL and the oracle both see it."""
-        edges: dict[UUID, str] = {}
-        for partition, offset in reached.items():
-            for event in self.logs[partition][:offset] if partition.topic == "graph" else ():
-                if event.subject_id == reader:
-                    edges[event.followee_id] = type(event).__name__  # type: ignore[union-attr]
-        return {followee for followee, word in edges.items() if word == "UserFollowed"}
+        """By the events read so far, as PostgreSQL and the oracle both see it: whom they follow and do not mute."""
+        read = [
+            event
+            for partition, offset in reached.items()
+            if partition.topic == "graph"
+            for event in self.logs[partition][:offset]
+        ]
+        model = Model(read)
+        return {each for each in model.following.get(reader, set()) if (reader, each) not in model.mutes}
 
     def items(self, authors: set[UUID], reached: dict[Partition, int]) -> list[UUID]:
         return sorted(

@@ -105,7 +105,7 @@ def compare_delivery(
     for notification in model.notifications.values():
         cause = notification.cause
         found = last.get((cause.recipient_id, notification.id), "absent")
-        wanted = ("remove", "absent") if (cause.recipient_id, cause.actor_id) in model.silence.pairs else ("set",)
+        wanted = ("remove", "absent") if model.silenced(cause.recipient_id, cause.actor_id) else ("set",)
         if found not in wanted:
             differences.append(Difference("delivery.frame", str(notification.id), "operation", wanted[0], found))
     return len(model.notifications), differences

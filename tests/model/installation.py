@@ -128,14 +128,15 @@ class Installation:
         return Advance(partition, *((end // 2, end) if half else (0, end // 2)), epoch)
 
     def _warm(self) -> None:
-        """Fills everybody's feed with what the first half of the posts, and all follows, give them."""
+        """Fills everybody's feed with what the first half of the posts, and all relations, give them."""
         so_far = [event for p in self._by_partition for event in self._half(p, 0)]
         rest = [event for p in self._by_partition if p.topic != "posts" for event in self._half(p, 1)]
         model, feeds = Model([*so_far, *rest]), FeedStore.open(self.environment)
         for reader_id in model.persons:
             begun = feeds.begin(reader_id)
             assert begun is not None
-            following = model.following.get(reader_id, set())
+            muted = {whom for who, whom in model.mutes if who == reader_id}
+            following = model.following.get(reader_id, set()) - muted
             assert feeds.join(reader_id, begun.nonce, following) is not None
             items = [post for author in {reader_id} | following for post in model.posts_by_author.get(author, set())]
             assert feeds.fill(reader_id, begun.nonce, None, items)

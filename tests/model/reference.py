@@ -10,7 +10,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from schemas.types import (
@@ -28,21 +28,17 @@ from schemas.types import (
     PostUnliked,
     ProfileEdited,
     UserErased,
-    UserFollowed,
     UserRegistered,
-    UserUnfollowed,
 )
 from tests.model.causes import EVENTS_THAT_TELL, Cause, causes_of
+from tests.model.relationships import Relationships
 from tests.model.sets import NIL, greatest, grouped, newest, newest_first
-from tests.model.silence import Silence
 
 MICROS_PER_HOUR = 3_600_000_000
 MICROS_PER_DAY = 24 * MICROS_PER_HOUR
 HALF_LIFE_DAYS = 14
 LIKE_WEIGHT, COMMENT_WEIGHT = 1, 3
 RANKED_ITEMS_MAX = 400
-E = TypeVar("E", bound=Any)
-F = TypeVar("F", bound=Any)
 
 
 class Said(NamedTuple):
@@ -81,18 +77,17 @@ class Ranked(NamedTuple):
     affinity: float
 
 
-class Model:
+class Model(Relationships):
     """What the events mean. `events` may come in any order and any of them more than once."""
 
     def __init__(self, events: Iterable[Event]) -> None:
         by_type: dict[type[Any], dict[UUID, Any]] = defaultdict(dict)
         for event in events:
             by_type[type(event)][event.event_id] = event
-        self._by_type = by_type
+        super().__init__(by_type)
         self.erased = {event.subject_id for event in self._all(UserErased)}
         self.deleted = {event.post_id for event in self._all(PostDeleted)}
         self.persons = self._persons()
-        self.silence = Silence(self._all, self.persons)
         self.posts: dict[UUID, PostPublished] = {
             event.post_id: event
             for event in self._all(PostPublished)
@@ -105,13 +100,6 @@ class Model:
             for event in self._all(CommentAdded)
             if event.subject_id in self.persons and event.post_id in self.posts
         }
-
-    def _all(self, kind: type[E]) -> Iterable[E]:
-        return self._by_type[kind].values()
-
-    def _either(self, kind: type[E], other: type[F]) -> Iterable[E | F]:
-        yield from self._all(kind)
-        yield from self._all(other)
 
     # People
 
@@ -142,38 +130,6 @@ class Model:
         person = self.persons.get(user_id)
         return person is not None and person.private is not None and bool(person.private.value)
 
-    # Relationships
-
-    @cached_property
-    def edges(self) -> dict[tuple[UUID, UUID], UserFollowed | UserUnfollowed]:
-        """The newest word about each (follower, followee) of whom neither is erased."""
-        return newest(
-            (
-                event
-                for event in self._either(UserFollowed, UserUnfollowed)
-                if event.subject_id not in self.erased and event.followee_id not in self.erased
-            ),
-            by=lambda event: (event.subject_id, event.followee_id),
-        )
-
-    @cached_property
-    def follows(self) -> set[tuple[UUID, UUID]]:
-        """The active (follower, followee) pairs."""
-        return {pair for pair, event in self.edges.items() if isinstance(event, UserFollowed)}
-
-    @cached_property
-    def following(self) -> dict[UUID, set[UUID]]:
-        """Whom each person follows."""
-        return grouped((follower, followee) for follower, followee in self.follows)
-
-    @cached_property
-    def follower_counts(self) -> Counter[UUID]:
-        return Counter(followee for _, followee in self.follows)
-
-    @cached_property
-    def following_counts(self) -> Counter[UUID]:
-        return Counter(follower for follower, _ in self.follows)
-
     # Posts and what hangs on them
 
     def may_see(self, viewer_id: UUID | None, post: PostPublished) -> bool:
@@ -181,6 +137,8 @@ class Model:
         author_id = post.subject_id
         if viewer_id == author_id:
             return True
+        if self.hidden(viewer_id, author_id):
+            return False
         follower = (viewer_id, author_id) in self.follows
         return {
             "public": not self.is_private(author_id) or follower,
@@ -239,6 +197,18 @@ class Model:
             by=lambda event: (event.post_id, event.subject_id),
         )
         return {pair: event for pair, event in words.items() if isinstance(event, PostLiked)}
+
+    def likers(self, post_id: UUID, viewer_id: UUID | None) -> list[UUID]:
+        """Who reacted to the post, the newest first, without those hidden from the viewer."""
+        actors = {
+            event.event_id: who
+            for (of, who), event in self.reactions.items()
+            if of == post_id and who in self.persons and not self.hidden(viewer_id, who)
+        }
+        return [actors[event_id] for event_id in newest_first(actors)]
+
+    def profile_visible(self, user_id: UUID, viewer_id: UUID | None) -> bool:
+        return user_id in self.persons and not self.hidden(viewer_id, user_id)
 
     @cached_property
     def withdrawn_reactions(self) -> dict[tuple[UUID, UUID], UUID]:
@@ -337,6 +307,7 @@ class Model:
             and (
                 post.reply_to_id is None or post.reply_to_author_id == viewer_id or post.reply_to_author_id in following
             )
+            and (viewer_id, post.subject_id) not in self.mutes
             and self.may_see(viewer_id, post)
         )
 
@@ -371,11 +342,13 @@ class Model:
         return [item.post.post_id for item in self.ranked(viewer_id, at)] + self.home(viewer_id)[RANKED_ITEMS_MAX:]
 
     def global_feed(self, viewer_id: UUID | None = None) -> list[UUID]:
-        """The ids of the public posts that the viewer may see, newest first."""
+        """The ids of the public posts of accounts that are not private, newest first, without those hidden."""
         return newest_first(
             post_id
             for post_id, post in self.posts.items()
-            if post.visibility == "public" and self.may_see(viewer_id, post)
+            if post.visibility == "public"
+            and not self.is_private(post.subject_id)
+            and not self.hidden(viewer_id, post.subject_id)
         )
 
     def posts_of(self, author_id: UUID, viewer_id: UUID | None) -> list[UUID]:
@@ -394,22 +367,25 @@ class Model:
             for event in (*self._either(CommentAdded, CommentEdited), *self._all(CommentDeleted))
         )
 
-    def comments_under(self, post_id: UUID) -> set[UUID]:
-        """The ids of the comments and replies that stand under a post."""
+    def comments_under(self, post_id: UUID, viewer_id: UUID | None) -> set[UUID]:
+        """The ids of the comments and replies that the viewer reads under a post."""
         return {
             comment_id
             for comment_id, comment in self.comments.items()
-            if comment.post_id == post_id and comment_id not in self.deleted_comments
+            if comment.post_id == post_id and not self._is_missing(comment, viewer_id)
         }
 
-    def removed_under(self, post_id: UUID) -> set[UUID]:
-        """The ids of the deleted comments that show as removed: something that stands hangs below them."""
+    def removed_under(self, post_id: UUID, viewer_id: UUID | None) -> set[UUID]:
+        """The ids of the deleted and hidden comments that show as removed: something that is read hangs below them."""
         there = {comment_id: each for comment_id, each in self.comments.items() if each.post_id == post_id}
+        missing = {comment_id for comment_id, each in there.items() if self._is_missing(each, viewer_id)}
         return {
-            removed
-            for comment_id in self.comments_under(post_id)
-            for removed in _removed_above(comment_id, there, self.deleted_comments)
+            removed for comment_id in there.keys() - missing for removed in _removed_above(comment_id, there, missing)
         }
+
+    def _is_missing(self, comment: CommentAdded, viewer_id: UUID | None) -> bool:
+        """Whether nothing of the comment but its place may be shown to the viewer."""
+        return comment.comment_id in self.deleted_comments or self.hidden(viewer_id, comment.subject_id)
 
     # Notifications
 
@@ -470,30 +446,31 @@ class Model:
     def notifications_of(self, recipient_id: UUID) -> list[Notification]:
         """What the recipient is shown, newest cause first: nothing about a post they may not see."""
         present = (self.notifications[each] for each in self.notifications_by_recipient.get(recipient_id, set()))
-        shown = (each for each in present if (recipient_id, each.cause.actor_id) not in self.silence.pairs)
+        shown = (each for each in present if not self.silenced(recipient_id, each.cause.actor_id))
         return sorted(
             (
                 notification
                 for notification in shown
                 if notification.cause.post_id is None
-                or self.may_hear_of(recipient_id, self.posts[notification.cause.post_id])
+                or self.may_see(recipient_id, self.posts[notification.cause.post_id])
             ),
             key=lambda notification: notification.cause.event_id,
             reverse=True,
         )
 
-    def may_hear_of(self, recipient_id: UUID, post: PostPublished) -> bool:
-        return (recipient_id, post.subject_id) not in self.silence.blocked and self.may_see(recipient_id, post)
+    def silenced(self, recipient_id: UUID, actor_id: UUID) -> bool:
+        """Whether the recipient is told nothing of what the actor does: for a mute, or a block of either."""
+        return (recipient_id, actor_id) in self.mutes or self.hidden(recipient_id, actor_id)
 
     def unread_count(self, recipient_id: UUID) -> int:
         return sum(notification.unread for notification in self.notifications_of(recipient_id))
 
 
-def _removed_above(comment_id: UUID, there: Mapping[UUID, CommentAdded], deleted: set[UUID]) -> Iterator[UUID]:
-    """The deleted comments between this one and the next above it that stands, or the top."""
+def _removed_above(comment_id: UUID, there: Mapping[UUID, CommentAdded], missing: set[UUID]) -> Iterator[UUID]:
+    """The missing comments between this one and the next above it that stands, or the top."""
     passed: set[UUID] = set()
     parent_id = there[comment_id].parent_id
-    while parent_id in there and parent_id in deleted and parent_id not in passed:
+    while parent_id in there and parent_id in missing and parent_id not in passed:
         yield parent_id
         passed.add(parent_id)
         parent_id = there[parent_id].parent_id

@@ -10,16 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from schemas.types import (
-    CommentAdded,
-    CommentDeleted,
-    CommentEdited,
-    PostBookmarked,
-    PostEdited,
-    UserBlocked,
-    UserFollowed,
-    UserMuted,
-)
+from schemas.types import CommentAdded, CommentDeleted, CommentEdited, Event, PostBookmarked, PostEdited
 from shared.ids import datetime_of
 from tests.model.reference import MICROS_PER_DAY, Model, Said
 
@@ -100,14 +91,23 @@ def _persons(model: Model) -> dict[Key, Row]:
     }  # fmt: skip
 
 
-def _follows(model: Model) -> dict[Key, Row]:
+def _relations(model: Model) -> dict[Key, Row]:
+    """Every pair of which anything was ever said, with the last word of each kind."""
+
+    def word(found: tuple[Event, bool] | None) -> Row:
+        return (None, None, None) if found is None else (found[1], datetime_of(found[0].occurred_at), found[0].event_id)
+
+    blocks = model.block_words
+    pairs = {*model.follow_words, *model.request_words, *model.mute_words, *blocks, *((b, a) for a, b in blocks)}
     return {
-        pair: (True, datetime_of(event.occurred_at), event.event_id)
-        if isinstance(event, UserFollowed)
-        else (False, ANYTHING, event.event_id)
-        for pair, event in model.edges.items()
-        if pair[0] in model.persons and pair[1] in model.persons
-    }
+        (one, other): (
+            *word(model.follow_words.get((one, other))), *word(model.request_words.get((one, other))),
+            *word(blocks.get((one, other))), *word(blocks.get((other, one)))[::2],
+            *word(model.mute_words.get((one, other))),
+        )
+        for one, other in pairs
+        if one in model.persons and other in model.persons
+    }  # fmt: skip
 
 
 def _graph_counts(model: Model) -> dict[Key, Row]:
@@ -231,16 +231,16 @@ def _notifications(model: Model) -> dict[Key, Row]:
 def _silences(model: Model) -> dict[Key, Row]:
     """Of each (recipient, actor): whether the one blocks, is blocked by, and mutes the other, and who said so last."""
 
-    def word(event: Any, yes: type[Any]) -> Row:
-        return (None, None) if event is None else (isinstance(event, yes), event.event_id)
+    def word(found: tuple[Event, bool] | None) -> Row:
+        return (None, None) if found is None else (found[1], found[0].event_id)
 
-    blocks, mutes = model.silence.block_words, model.silence.mute_words
+    blocks, mutes = model.block_words, model.mute_words
     return {
         (one, other): (
-            *word(blocks.get((one, other)), UserBlocked), *word(blocks.get((other, one)), UserBlocked),
-            *word(mutes.get((one, other)), UserMuted),
+            *word(blocks.get((one, other))), *word(blocks.get((other, one))), *word(mutes.get((one, other))),
         )
-        for one, other in model.silence.mentioned
+        for one, other in {*blocks, *((other, one) for one, other in blocks), *mutes}
+        if one in model.persons and other in model.persons
     }  # fmt: skip
 
 
@@ -283,8 +283,10 @@ TABLES: tuple[Expected, ...] = (
         _persons, _not_erased,
     ),
     Expected(
-        "graph.relation", ("from_id", "to_id"), ("follows", "followed_at", "follow_event"),
-        _follows, _present("from_id", "to_id"),
+        "graph.relation", ("from_id", "to_id"),
+        ("follows", "followed_at", "follow_event", "requested", "requested_at", "request_event", "blocks",
+         "blocked_at", "block_event", "blocked_by", "blocked_by_event", "mutes", "muted_at", "mute_event"),
+        _relations, _present("from_id", "to_id"),
     ),
     Expected(
         "graph.person_count", ("user_id",), ("followers", "following"),

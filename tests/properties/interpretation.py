@@ -121,11 +121,15 @@ def normal(sql_type: str, value: Any) -> Any:
 
 
 def is_counted(table: Table, row: NamedRow) -> bool:
-    """The table's `counted` expression, which keeps to names, `is null`, `is not null`, `and`, `or` and `not`."""
+    """The table's `counted` expression, which keeps to names, `is null`, `coalesce`, `and`, `or` and `not`."""
     if not table.counted:
         return False
     python = table.counted.replace("is not null", "is not None").replace("is null", "is None")
-    return bool(eval(python, {"__builtins__": {}}, dict(row)))
+    return bool(eval(python, {"__builtins__": {}, "coalesce": _first_known, "false": False}, dict(row)))
+
+
+def _first_known(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
 
 
 def fold_in_batches(tables: Sequence[Table], batches: Iterable[Changes]) -> Tables:

@@ -36,8 +36,14 @@ def seen(model: Model, viewer_id: UUID) -> dict[str, Any]:
         "ranked": model.ranked_home(viewer_id, at),
         "global": model.global_feed(viewer_id),
         "posts": {author_id: model.posts_of(author_id, viewer_id) for author_id in model.persons},
-        "comments": {post_id: model.comments_under(post_id) for post_id in model.posts},
-        "removed": {post_id: model.removed_under(post_id) for post_id in model.posts},
+        "profiles": {user_id: model.profile_visible(user_id, viewer_id) for user_id in model.persons},
+        "people": [
+            (model.followers_of(user_id, viewer_id), model.followed_by(user_id, viewer_id)) for user_id in model.persons
+        ],
+        "own": [model.asking(viewer_id), model.muted_by(viewer_id), model.blocked_by(viewer_id)],
+        "likes": {post_id: model.likers(post_id, viewer_id) for post_id in model.posts},
+        "comments": {post_id: model.comments_under(post_id, viewer_id) for post_id in model.posts},
+        "removed": {post_id: model.removed_under(post_id, viewer_id) for post_id in model.posts},
         "history": {post_id: model.history(post_id, viewer_id) for post_id in model.posts},
         "bookmarks": [post_id for post_id in model.bookmarks_of(viewer_id) if post_id in model.posts],
         "notifications": [

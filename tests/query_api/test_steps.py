@@ -13,7 +13,7 @@ from query_api.ops.metrics import Requests
 from query_api.pipeline import Page, read_page
 from query_api.posts.comments import build_trees
 from query_api.posts.present import text
-from query_api.posts.rules import effective_visibility, is_home_item, may_see
+from query_api.posts.rules import effective_visibility, is_home_item, is_public_item, may_see
 from shared.errors import ValidationFailed
 
 ANA, BEN, CEM = (UUID(int=n) for n in (1, 2, 3))
@@ -26,6 +26,8 @@ class Facts:
     visibility: str = "public"
     author_private: bool = False
     follows_author: bool = False
+    hidden: bool = False
+    muted: bool = False
     reply_to_id: UUID | None = None
     reply_to_author_id: UUID | None = None
     follows_replied_to: bool = False
@@ -55,6 +57,15 @@ def test_a_reply_is_an_item_only_for_who_follows_or_is_the_author_replied_to() -
     # V's own reply is under the same rule.
     assert not is_home_item(replace(reply, author_id=ANA, follows_author=False), ANA)
     assert not is_home_item(Facts(), ANA), "neither followed nor oneself"
+
+
+def test_a_blocked_pair_sees_nothing_of_each_other_and_a_muted_author_is_seen_outside_the_feed() -> None:
+    followed = Facts(follows_author=True)
+    assert is_home_item(followed, ANA) and is_public_item(followed)
+    hidden = replace(followed, hidden=True)
+    assert not may_see(hidden, ANA) and not is_home_item(hidden, ANA) and not is_public_item(hidden)
+    muted = replace(followed, muted=True)
+    assert may_see(muted, ANA) and is_public_item(muted) and not is_home_item(muted, ANA)
 
 
 def ids(count: int) -> list[UUID]:

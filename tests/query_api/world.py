@@ -198,6 +198,49 @@ class World:
         )
         return event_id
 
+    def relate(self, from_id: UUID, to_id: UUID, what: str, active: bool = True) -> UUID:
+        """`what` is "block", "mute" or "request"; a block ends follows both ways and shows in the rows of both."""
+        columns = {
+            "block": ("blocks", "blocked_at"),
+            "mute": ("mutes", "muted_at"),
+            "request": ("requested", "requested_at"),
+        }
+        event_id = self.tick()
+        flag, moment = (sql.Identifier(column) for column in columns[what])
+        self._connection.execute(
+            sql.SQL(
+                """insert into graph.relation as t (from_id, to_id, {flag}, {moment}, {event})
+                   values (%s, %s, %s, %s, %s)
+                   on conflict (from_id, to_id) do update
+                      set {flag} = excluded.{flag}, {moment} = excluded.{moment}, {event} = excluded.{event}"""
+            ).format(flag=flag, moment=moment, event=sql.Identifier(f"{what}_event")),
+            (from_id, to_id, active, datetime_of(time_of(event_id)), event_id),
+        )
+        if what == "block":
+            self.execute(
+                """insert into graph.relation as t (from_id, to_id, blocked_by, blocked_by_event)
+                   values (%s, %s, %s, %s)
+                   on conflict (from_id, to_id) do update
+                      set blocked_by = excluded.blocked_by, blocked_by_event = excluded.blocked_by_event""",
+                to_id,
+                from_id,
+                active,
+                event_id,
+            )
+            if active:
+                self.execute(
+                    """update graph.relation
+                          set follows = false, follow_event = %s, requested = false, request_event = %s
+                        where (from_id, to_id) in ((%s, %s), (%s, %s))""",
+                    event_id,
+                    event_id,
+                    from_id,
+                    to_id,
+                    to_id,
+                    from_id,
+                )
+        return event_id
+
     def like(self, actor_id: UUID, post_id: UUID, reaction: str = "like") -> UUID:
         event_id = self.tick()
         author_id = self.value("select author_id from posts.post where post_id = %s", post_id)
