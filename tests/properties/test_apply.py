@@ -12,6 +12,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 import psycopg
@@ -34,7 +35,7 @@ from shared.environment import Environment
 from tests.model.feeds import compare_delivery
 from tests.model.found import ids_of, rows_of
 from tests.model.reference import Model
-from tests.model.tables import TABLES, Expected, compare
+from tests.model.tables import TABLES, Difference, Expected, compare
 from tests.properties.histories import delivered_histories
 from tests.properties.interpretation import NamedRow, fold_in_batches, is_counted
 from tests.properties.projections import POSTGRES_PROJECTIONS, PROJECTION_NAMES
@@ -168,13 +169,21 @@ def test_the_last_frames_of_two_workers_are_what_the_model_shows(
     bench: Bench, data: st.DataObject, drawn: tuple[list[Event], list[list[Event]]]
 ) -> None:
     events, batches = drawn
+    assigned = [(data.draw(st.integers(0, WORKERS - 1)), batch) for batch in batches]
+    assert _frames_not_of_the_model(bench, events, assigned) == []
+
+
+def _frames_not_of_the_model(
+    bench: Bench, events: Sequence[Event], batches: Sequence[tuple[int, Sequence[Event]]]
+) -> list[Difference]:
+    """What these batches, with their workers, leave of frames that say otherwise than the model of all events."""
     projection = POSTGRES_PROJECTIONS["notifications"]
     bench.prepare(projection)
     bench.clear(projection)
     bench.connection.execute("truncate delivery.frame, delivery.head")
-    bench.apply(projection, [(data.draw(st.integers(0, WORKERS - 1)), batch) for batch in batches])
+    bench.apply(projection, batches)
     with bench.connection.transaction():
-        assert compare_delivery(Model(events), bench.connection, lambda _: None)[1] == []
+        return compare_delivery(Model(events), bench.connection, lambda _: None)[1]
 
 
 def _rows_there(bench: Bench, projection: PostgresProjection, expected: Expected) -> dict[Key, tuple[Any, ...]]:
@@ -275,3 +284,18 @@ def test_a_count_that_forgets_what_the_old_row_counted_is_found(bench: Bench, mo
             return _kept_counts(bench, projection) != _derived_counts(bench, projection)
 
     find(delivered_histories(), miscounts, settings=SEARCH)
+
+
+def test_frames_that_forget_a_silence_are_found(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planted bug: were nothing told when a silence begins or ends, what it hides would stay on clients' screens."""
+
+    def forgetful(projection: PostgresProjection, schema: str, changes: Changes) -> Statement:
+        statement = statement_for(projection, schema, changes)
+        return replace(statement, sql=statement.sql.replace("where counted <> was_counted", "where false"))
+
+    monkeypatch.setattr(stores_postgres, "statement_for", forgetful)
+
+    def differs(drawn: tuple[list[Event], list[list[Event]]]) -> bool:
+        return bool(_frames_not_of_the_model(bench, drawn[0], [(0, batch) for batch in drawn[1]]))
+
+    find(delivered_histories(), differs, settings=SEARCH, random=Random(20_261_121))
