@@ -14,6 +14,7 @@ from infra.docs.folds import Effect, Fold
 from infra.docs.sources import Place, Sources
 from projectors.catalogue import PROJECTIONS
 from projectors.runtime.changes import CountTable, Table
+from projectors.runtime.prepare import DELIVERY_SQL
 from projectors.runtime.projection import PostgresProjection, Projection
 from schemas.catalogue import EventSchema, event_schemas, topics
 from shared.environment import REPOSITORY
@@ -72,7 +73,10 @@ class Facts:
         effects = projection.effects if isinstance(projection, PostgresProjection) else ""
         if not re.search(rf"\bchanged_{table}\b", effects):
             return []
-        asked = set(re.findall(r"\b([a-z_]+)_changed\b", effects))
+        if "delivery.tell(" in effects:
+            effects += DELIVERY_SQL.read_text()
+        own = {group for each in self.tables(projection) if each.name == table for group in getattr(each, "groups", ())}
+        asked = own & set(re.findall(r"\b([a-z_]+)_changed\b", effects))
         if groups and asked and not asked & set(groups):
             return []
         return sorted(set(re.findall(r"\b(?:insert into|update|delete from) ([a-z_]+\.[a-z_]+)", effects)))

@@ -1,4 +1,7 @@
-"""Whom an event tells what: one notification per (recipient, actor, verb, target), there while its cause stands."""
+"""Whom an event tells what: one notification per (recipient, actor, verb, target), there while its cause stands.
+
+And of whom nobody tells them: the people that a recipient has muted, or that a block of either hides.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -87,10 +90,33 @@ READ_MARK = Table(
     erased_with=("recipient_id",),
 )
 
+# Whom the recipient hears nothing of, and why. What those people caused stays in `notification`, since it is there
+# again when the silence ends.
+SILENCE = Table(
+    name="silence",
+    key={"recipient_id": "uuid", "actor_id": "uuid"},
+    groups={"block": {"blocks": "boolean"}, "blocked_by": {"blocked_by": "boolean"}, "mute": {"mutes": "boolean"}},
+    whose={
+        "recipient_id": "recipient_id",
+        "actor_id": "actor_id",
+        "blocks": "recipient_id",
+        "block_event": "recipient_id",
+        "blocked_by": "actor_id",
+        "blocked_by_event": "actor_id",
+        "mutes": "recipient_id",
+        "mute_event": "recipient_id",
+    },
+    erased_with=("recipient_id", "actor_id"),
+    counted="blocks or blocked_by or mutes",
+)
 
 Cause = (
     UserFollowed
     | UserUnfollowed
+    | FollowRequested
+    | FollowApproved
+    | FollowRejected
+    | UserBlocked
     | PostLiked
     | PostUnliked
     | PostPublished
@@ -111,14 +137,34 @@ class Told(NamedTuple):
     post_id: UUID | None
 
 
+# What an unfollow or a block leaves of all that was ever told about a follow.
+NOTHING_STANDS = {"follow": False, "follow_request": False, "follow_approved": False}
+
+
 def fold(events: Sequence[Event]) -> Changes:
     changes = Changes()
     for event in events:
         match event:
             case UserFollowed():
-                _cause(changes, event, True, {}, [_followed(event)])
+                _follow(changes, event, (event.subject_id, event.followee_id), follow=True, follow_request=False)
             case UserUnfollowed():
-                _cause(changes, event, False, {}, [_followed(event)])
+                _follow(changes, event, (event.subject_id, event.followee_id), **NOTHING_STANDS)
+            case FollowRequested():
+                _follow(changes, event, (event.subject_id, event.followee_id), follow_request=True)
+            case FollowApproved():
+                pair = (event.follower_id, event.subject_id)
+                _follow(changes, event, pair, follow_request=False, follow_approved=True)
+            case FollowRejected():
+                _follow(changes, event, (event.follower_id, event.subject_id), follow_request=False)
+            case UserBlocked():
+                _follow(changes, event, (event.subject_id, event.blocked_id), **NOTHING_STANDS)
+                _follow(changes, event, (event.blocked_id, event.subject_id), **NOTHING_STANDS)
+                _block(changes, event, True)
+            case UserUnblocked():
+                _block(changes, event, False)
+            case UserMuted() | UserUnmuted():
+                mutes = isinstance(event, UserMuted)
+                changes.set(SILENCE, (event.subject_id, event.muted_id), "mute", event.event_id, (mutes,))
             case PostLiked():
                 _cause(changes, event, True, {"reaction": event.reaction}, [_liked(event)])
             case PostUnliked():
@@ -145,10 +191,6 @@ def fold(events: Sequence[Event]) -> Changes:
                 pass
             case PostShared() | PostUnshared():
                 pass
-            case FollowRequested() | FollowApproved() | FollowRejected():
-                pass
-            case UserBlocked() | UserUnblocked() | UserMuted() | UserUnmuted():
-                pass
             case RoleGranted() | RoleRevoked():
                 pass
             case _:
@@ -159,10 +201,6 @@ def fold(events: Sequence[Event]) -> Changes:
 def notification_id(recipient_id: UUID, actor_id: UUID, verb: str, target_id: UUID) -> UUID:
     """The id of the one notification by which `recipient_id` learns this."""
     return uuid5(NAMESPACE, f"{recipient_id.hex}:{actor_id.hex}:{verb}:{target_id.hex}")
-
-
-def _followed(event: UserFollowed | UserUnfollowed) -> Told:
-    return Told(event.followee_id, "follow", "user", event.followee_id, None)
 
 
 def _liked(event: PostLiked | PostUnliked) -> Told:
@@ -217,10 +255,31 @@ def _withdraw(changes: Changes, event: CommentDeleted) -> None:
             _tell(changes, event, False, {}, told)
 
 
-def _tell(changes: Changes, event: Cause, active: bool, data: dict[str, str], told: Told) -> None:
+def _follow(changes: Changes, event: Cause, pair: tuple[UUID, UUID], **stands: bool) -> None:
+    """What the (follower, followee) are told of the follow and of the request for it, verb by verb.
+
+    Of an approval the follower is told, by the followee; of all else the followee, by the follower. What an event does
+    not speak of it leaves as it is, so that each verb's newest word is the same in whatever order they come.
+    """
+    follower_id, followee_id = pair
+    for verb, active in stands.items():
+        recipient_id, actor_id = (follower_id, followee_id) if verb == "follow_approved" else (followee_id, follower_id)
+        _tell(changes, event, active, {}, Told(recipient_id, verb, "user", followee_id, None), actor_id)
+
+
+def _block(changes: Changes, event: UserBlocked | UserUnblocked, blocks: bool) -> None:
+    changes.set(SILENCE, (event.subject_id, event.blocked_id), "block", event.event_id, (blocks,))
+    changes.set(SILENCE, (event.blocked_id, event.subject_id), "blocked_by", event.event_id, (blocks,))
+
+
+def _tell(
+    changes: Changes, event: Cause, active: bool, data: dict[str, str], told: Told, actor_id: UUID | None = None
+) -> None:
+    """`actor_id` is whose doing it is, where that is not who caused the event."""
     recipient_id, verb, target_type, target_id, post_id = told
-    identifier = notification_id(recipient_id, event.subject_id, verb, target_id)
-    values = (event.subject_id, verb, target_type, target_id, post_id, data, active, event.occurred_at)
+    actor_id = actor_id or event.subject_id
+    identifier = notification_id(recipient_id, actor_id, verb, target_id)
+    values = (actor_id, verb, target_type, target_id, post_id, data, active, event.occurred_at)
     changes.set(NOTIFICATION, (recipient_id, identifier), "cause", event.event_id, values)
 
 
@@ -238,7 +297,7 @@ def _sql(*names: str) -> str:
 PROJECTION = PostgresProjection(
     name="notifications",
     topics=("engagement", "posts", "graph", "notifications", "accounts"),
-    tables=(NOTIFICATION, READ_MARK),
+    tables=(NOTIFICATION, READ_MARK, SILENCE),
     fold=fold,
     tables_sql=Path(__file__).with_name("tables.sql"),
     effects=_sql("told_by_changes.sql", "frames.sql"),

@@ -1,19 +1,10 @@
--- What is `told`, as frames numbered under their recipients' row locks.
-heads as (
-  insert into delivery.head as h (recipient_id, seq)
-  select recipient_id, count(*) from told group by recipient_id order by recipient_id
-  on conflict (recipient_id) do update set seq = h.seq + excluded.seq
-  returning recipient_id, seq),
--- A window instead of a join: the planner knows no sizes here and would compare every frame with every head.
-numbered as (
-  select recipient_id, id, cause_event, active, max(head) over (partition by recipient_id) - behind as seq
-    from (select recipient_id, id, cause_event, active, behind, null::bigint as head from told
-          union all
-          select recipient_id, null, null, null, null, seq from heads) as both_sides),
-frames as (
-  insert into delivery.frame (recipient_id, seq, notification_id, operation, cause_event)
-  select recipient_id, seq, id, case when active then 'set' else 'remove' end, cause_event
-    from numbered
-   where id is not null
-  returning 1),
-effect as (select pg_notify('delivery', '') from frames limit 1)
+-- What is `told` and who is `hushed`, as frames: delivery.sql says how.
+effect as (
+  select delivery.tell(
+           t.recipients, t.ids, t.actors, t.causes, t.active, t.was_active, h.recipients, h.actors, h.silent) as frames
+    from (select array_agg(recipient_id) as recipients, array_agg(id) as ids, array_agg(actor_id) as actors,
+                 array_agg(cause_event) as causes, array_agg(active) as active, array_agg(was_active) as was_active
+            from told) as t,
+         (select array_agg(recipient_id) as recipients, array_agg(actor_id) as actors, array_agg(silent) as silent
+            from hushed) as h
+   where t.recipients is not null or h.recipients is not null)

@@ -18,6 +18,22 @@ create table if not exists notifications.notification (
 
 create index if not exists notification_newest on notifications.notification (recipient_id, cause_event desc) where active;
 
+-- What one person did that another is told of: what a silence hides, and what the sweeper of an erasure deletes.
+create index if not exists notification_actor on notifications.notification (actor_id, recipient_id);
+
+-- Whom a recipient hears nothing of. The runtime's column `counted` says whether any of the three reasons stands.
+create table if not exists notifications.silence (
+  recipient_id uuid,
+  actor_id uuid,
+  blocks boolean,
+  block_event uuid,
+  blocked_by boolean,
+  blocked_by_event uuid,
+  mutes boolean,
+  mute_event uuid,
+  primary key (recipient_id, actor_id)
+) with (fillfactor = 80);
+
 -- mark_event is itself the event up to which everything is read.
 create table if not exists notifications.read_mark (
   recipient_id uuid primary key,

@@ -26,10 +26,10 @@ datetime, or whole microseconds since 1970 as int; jsonb -> a dict or list, or a
 text[] -> a sequence. None is null, anywhere but in a key.
 
 Effects (PostgresProjection.effects): CTEs, separated by commas, without `with` and without a comma at either end. They
-are part of the statement when all tables they name as `changed_<table>` are among the batch's rows. `{schema}` stands
-for the projection's schema; a percent sign is written once. The last one must be called `effect`; the statement reads
-all its rows, so that functions called in its select list are run. A rebuild leaves effects out. `changed_<table>` has a
-row for each row inserted or changed by this statement, with the columns
+are part of the statement when one of the tables they name as `changed_<table>` is among the batch's rows; the others of
+them then have no row. `{schema}` stands for the projection's schema; a percent sign is written once. The last one must
+be called `effect`; the statement reads all its rows, so that functions called in its select list are run. A rebuild
+leaves effects out. `changed_<table>` has a row for each row inserted or changed by this statement, with the columns
 
     every key and group column      as they are now
     <group>_event                   the event that set the group, null when none did
@@ -37,8 +37,8 @@ row for each row inserted or changed by this statement, with the columns
     was_<group>_event               the event that had set it before, null for a new row or group
     counted, was_counted            on tables that declare `counted`: whether the row counts now, and did before
 
-projectors/notifications/told_by_changes.sql with frames.sql is one: a frame per changed notification, numbered under
-its recipient's row lock.
+projectors/notifications/told_by_changes.sql with frames.sql is one: a frame for each notification that came or went,
+numbered under its recipient's row lock.
 """
 
 import re
@@ -183,7 +183,10 @@ def _compose(_name: str, schema: str, names: tuple[str, ...], erased: bool, gone
     if gone:
         ctes.append(_entered(schema, "gone", "post_id", next_parameter))
         answers.append("(select count(signal::text) from gone_signal as signal)")
-    if effects and effects <= set(names):
+    if effects & set(names):
+        for table in projection.tables:
+            if table.name in effects - set(names):
+                ctes.append(_unchanged(table))
         ctes.append(projection.effects.strip().replace("{schema}", schema))
         answers.append("(select count(done::text) from effect as done)")
     # Scalar subqueries of a select list are run in their order, so that tables are written in the same order
@@ -253,6 +256,16 @@ def _changed(schema: str, table: Table, with_old_events: bool) -> str:
     {(", " + chr(10) + "    ").join(settings)}
   where {" or ".join(newer.values())}
   returning {", ".join(returned)})"""
+
+
+def _unchanged(table: Table) -> str:
+    """What effects read of a table of which the batch has no row."""
+    columns = column_types(table) | {f"was_{event_column(group)}": "uuid" for group in table.groups}
+    columns |= dict.fromkeys((f"{group}_changed" for group in table.groups), "boolean")
+    if table.counted:
+        columns |= {"counted": "boolean", "was_counted": "boolean"}
+    nothing = ", ".join(f"null::{kind} as {name}" for name, kind in columns.items())
+    return f"changed_{table.name} as (select {nothing} where false)"
 
 
 def count_ctes(

@@ -1,7 +1,8 @@
 """Notifications as their recipient sees them: present while their cause is, unread while newer than every read mark.
 
 The list, the unread count and the WebSocket share one definition of which notifications are there, so they cannot
-disagree.
+disagree. Whoever the recipient has muted, or blocks or is blocked by, is not heard: neither is there anything about a
+post by somebody blocked either way.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,9 @@ from query_api import database
 # recipient may not see: posts/rules.py says who may, here it is SQL because the unread count reads no rows.
 ACTOR_PRESENT_SQL: LiteralString = """
        not exists (select from notifications.erased e where e.user_id = n.actor_id)
-   and not exists (select from profiles.erased e where e.user_id = n.actor_id)"""
+   and not exists (select from profiles.erased e where e.user_id = n.actor_id)
+   and not exists (select from notifications.silence s
+                    where s.recipient_id = n.recipient_id and s.actor_id = n.actor_id and s.counted)"""
 
 POST_PRESENT_SQL: LiteralString = """
        not exists (select from notifications.gone g where g.post_id = n.post_id)
@@ -108,7 +111,7 @@ with unread as materialized (
     + UNREAD_SQL
     + """),
 actors as materialized (
-    select n.actor_id from (select distinct actor_id from unread) n where """
+    select n.actor_id from (select distinct recipient_id, actor_id from unread) n where """
     + ACTOR_PRESENT_SQL
     + " and "
     + ACTOR_RESOLVED_SQL

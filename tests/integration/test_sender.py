@@ -43,6 +43,7 @@ from tests.specs.fold_cases import (
     followed,
     identifier,
     liked,
+    muted,
     published,
     unliked,
 )
@@ -61,7 +62,7 @@ def engine(servers: Environment) -> Iterator[Engine]:
 @pytest.fixture
 def own_environment(engine: Engine) -> Iterator[Environment]:
     engine.execute("truncate delivery.frame, delivery.head, notifications.position, notifications.notification")
-    engine.execute("truncate notifications.erased, notifications.gone")
+    engine.execute("truncate notifications.erased, notifications.gone, notifications.silence")
     url = urlunsplit(urlsplit(engine.environment.redis_url)._replace(path="/9"))
     with redis.Redis.from_url(url) as server:
         server.flushdb()
@@ -156,22 +157,36 @@ def test_read_marks_tell_nobody(engine: Engine, own_environment: Environment) ->
     assert [seq for _, seq, _, _ in frames(engine)] == [1, 2]
 
 
+class NoEnds(LogEnds):
+    """Where no broker is asked: a sweep waits for no positions."""
+
+    def __init__(self) -> None: ...
+
+    def partitions(self, topics: Iterable[str]) -> list[Partition]:
+        return []
+
+
+async def swept(environment: Environment) -> None:
+    async with await connect(environment.read_database_url) as connection:
+        sweeper = Sweeper(PROJECTION, environment, NoEnds())
+        await sweeper.step(connection)
+        await sweeper.step(connection)
+
+
+def test_what_was_hidden_is_not_taken_back_again(engine: Engine, own_environment: Environment) -> None:
+    """The muted person's like is swept with its post, and their follow with themselves."""
+    asyncio.run(applied(own_environment, [muted(2, ANA, BEN)], [liked(3, BEN, POST), followed(4, BEN, ANA)]))
+    asyncio.run(applied(own_environment, [at(5, PostDeleted, ANA, post_id=POST.post_id)], [at(6, UserErased, BEN)]))
+    asyncio.run(swept(own_environment))
+    assert frames(engine) == []
+    for table in ("notification", "silence"):
+        assert engine.rows(f"select count(*) from notifications.{table}") == [(0,)]
+
+
 def test_what_a_deleted_post_or_an_erased_person_takes_along_is_taken_back(
     engine: Engine, own_environment: Environment
 ) -> None:
     """The sweeper's part: one frame for each notification that was there, none for whoever is erased themselves."""
-
-    class NoEnds(LogEnds):
-        def __init__(self) -> None: ...
-
-        def partitions(self, topics: Iterable[str]) -> list[Partition]:
-            return []
-
-    async def swept() -> None:
-        async with await connect(own_environment.read_database_url) as connection:
-            sweeper = Sweeper(PROJECTION, own_environment, NoEnds())
-            await sweeper.step(connection)
-            await sweeper.step(connection)
 
     def operations(recipient: UUID) -> list[tuple[UUID, str]]:
         return [(notification, operation) for whose, _, notification, operation in frames(engine) if whose == recipient]
@@ -179,12 +194,12 @@ def test_what_a_deleted_post_or_an_erased_person_takes_along_is_taken_back(
     undone: list[Event] = [liked(2, DAN, POST), unliked(3, DAN, POST)]
     asyncio.run(applied(own_environment, undone, [liked(4, BEN, POST), followed(5, CLEO, ANA), followed(6, ANA, CLEO)]))
     asyncio.run(applied(own_environment, [at(7, PostDeleted, ANA, post_id=POST.post_id)]))
-    asyncio.run(swept())
+    asyncio.run(swept(own_environment))
     follow = notification_id(ANA, CLEO, "follow", ANA)
     expected = [(like_of(BEN), "set"), (follow, "set"), (like_of(BEN), "remove")]
     assert operations(ANA) == expected
     asyncio.run(applied(own_environment, [at(8, UserErased, CLEO)]))
-    asyncio.run(swept())
+    asyncio.run(swept(own_environment))
     assert operations(ANA) == [*expected, (follow, "remove")]
     assert operations(CLEO) == [(notification_id(CLEO, ANA, "follow", CLEO), "set")]
     causes = engine.rows("select cause_event from delivery.frame where operation = 'remove' order by seq")

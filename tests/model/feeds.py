@@ -122,7 +122,8 @@ def _first_difference(name: str, reader_id: UUID, expected: Any, found: Any) -> 
     return Difference(name, str(reader_id), f"item {place}", shown(wanted), shown(given))
 
 
-# A deletion takes notifications away whatever its id is, so only what is set must have a newer cause.
+# A deletion takes notifications away whatever its id is, so only what is set must have a newer cause; what a silence
+# took away comes back with the cause it had.
 FRAMES_OUT_OF_ORDER = """
 select f.recipient_id, f.seq, 'at most ' || coalesce(h.seq, 0)
   from delivery.frame f left join delivery.head h using (recipient_id)
@@ -130,9 +131,10 @@ select f.recipient_id, f.seq, 'at most ' || coalesce(h.seq, 0)
 union all
 select recipient_id, seq, 'a newer cause than the frame before' from (
     select recipient_id, seq, operation, cause_event,
-           lag(cause_event) over (partition by recipient_id, notification_id order by seq) as before
-      from delivery.frame) as each
- where operation = 'set' and cause_event <= before"""
+           lag(cause_event) over of_one as before, lag(operation) over of_one as operation_before
+      from delivery.frame
+    window of_one as (partition by recipient_id, notification_id order by seq)) as each
+ where operation = 'set' and (cause_event < before or cause_event = before and operation_before = 'set')"""
 LAST_FRAMES = """
 select distinct on (recipient_id, notification_id) recipient_id, notification_id, operation
   from delivery.frame order by recipient_id, notification_id, seq desc"""
@@ -141,7 +143,8 @@ select distinct on (recipient_id, notification_id) recipient_id, notification_id
 def compare_delivery(
     model: Model, connection: psycopg.Connection[Any], progress: Callable[[str], None]
 ) -> tuple[int, list[Difference]]:
-    """Notifications compared: each that is present was announced, and its frames' sequence grows with its causes."""
+    """Notifications compared: each that is there was announced last, or never or taken back where a silence hides it;
+    and its frames' sequence grows with its causes."""
     progress("delivery.frame")
     differences = [
         Difference("delivery.frame", str(recipient_id), "seq", expected, str(seq))
@@ -154,9 +157,9 @@ def compare_delivery(
             for recipient_id, notification_id, operation in cursor.execute(LAST_FRAMES)
         }
     for notification in model.notifications.values():
-        found = last.get((notification.cause.recipient_id, notification.id))
-        if found != "set":
-            differences.append(
-                Difference("delivery.frame", str(notification.id), "operation", "set", str(found or "absent"))
-            )
+        cause = notification.cause
+        found = last.get((cause.recipient_id, notification.id), "absent")
+        wanted = ("remove", "absent") if model.silenced(cause.recipient_id, cause.actor_id) else ("set",)
+        if found not in wanted:
+            differences.append(Difference("delivery.frame", str(notification.id), "operation", wanted[0], found))
     return len(model.notifications), differences

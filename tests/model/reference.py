@@ -60,7 +60,7 @@ class Person(NamedTuple):
 
 
 class Notification(NamedTuple):
-    """A notification that is present: its newest cause stands and all it names is there."""
+    """A notification that is there: its newest cause stands and all it names is there. Silence may yet hide it."""
 
     id: UUID
     cause: Cause
@@ -432,7 +432,7 @@ class Model(Relationships):
 
     @cached_property
     def notifications(self) -> dict[UUID, Notification]:
-        """Every notification that is present, by id."""
+        """Every notification that is there, by id, hidden ones too."""
         return {
             notification_id: Notification(
                 notification_id,
@@ -453,10 +453,8 @@ class Model(Relationships):
 
     def notifications_of(self, recipient_id: UUID) -> list[Notification]:
         """What the recipient is shown, newest cause first: nothing about a post they may not see."""
-        shown = (
-            self.notifications[notification_id]
-            for notification_id in self.notifications_by_recipient.get(recipient_id, set())
-        )
+        present = (self.notifications[each] for each in self.notifications_by_recipient.get(recipient_id, set()))
+        shown = (each for each in present if not self.silenced(recipient_id, each.cause.actor_id))
         return sorted(
             (
                 notification
@@ -467,6 +465,10 @@ class Model(Relationships):
             key=lambda notification: notification.cause.event_id,
             reverse=True,
         )
+
+    def silenced(self, recipient_id: UUID, actor_id: UUID) -> bool:
+        """Whether the recipient is told nothing of what the actor does: for a mute, or a block of either."""
+        return (recipient_id, actor_id) in self.mutes or self.hidden(recipient_id, actor_id)
 
     def unread_count(self, recipient_id: UUID) -> int:
         return sum(notification.unread for notification in self.notifications_of(recipient_id))

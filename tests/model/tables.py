@@ -228,6 +228,22 @@ def _notifications(model: Model) -> dict[Key, Row]:
     }  # fmt: skip
 
 
+def _silences(model: Model) -> dict[Key, Row]:
+    """Of each (recipient, actor): whether the one blocks, is blocked by, and mutes the other, and who said so last."""
+
+    def word(found: tuple[Event, bool] | None) -> Row:
+        return (None, None) if found is None else (found[1], found[0].event_id)
+
+    blocks, mutes = model.block_words, model.mute_words
+    return {
+        (one, other): (
+            *word(blocks.get((one, other))), *word(blocks.get((other, one))), *word(mutes.get((one, other))),
+        )
+        for one, other in {*blocks, *((other, one) for one, other in blocks), *mutes}
+        if one in model.persons and other in model.persons
+    }  # fmt: skip
+
+
 def _present(*columns: str) -> Callable[[Model, Mapping[str, Any]], bool]:
     """Whether the row was created and the persons and posts that these columns name are there; null names nothing."""
 
@@ -349,5 +365,10 @@ TABLES: tuple[Expected, ...] = (
         "notifications.read_mark", ("recipient_id",), ("mark_event",),
         lambda model: {(key,): (mark,) for key, mark in model.read_marks.items() if key in model.persons},
         _present("recipient_id"),
+    ),
+    Expected(
+        "notifications.silence", ("recipient_id", "actor_id"),
+        ("blocks", "block_event", "blocked_by", "blocked_by_event", "mutes", "mute_event"),
+        _silences, _present("recipient_id", "actor_id"),
     ),
 )  # fmt: skip

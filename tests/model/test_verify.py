@@ -122,7 +122,11 @@ def test_what_was_changed_is_named(installation: Installation, events: list[Even
     post_id = max(model.likes, key=lambda each: (model.likes[each], each))
     follower_id, followee_id = min(model.follows)
     reader_id = next(person for person in sorted(model.persons) if model.home(person))
-    notification = min(model.notifications.values())
+    notifications = sorted(model.notifications.values())
+    notification, silenced = (
+        next(each for each in notifications if model.silenced(each.cause.recipient_id, each.cause.actor_id) is hidden)
+        for hidden in (False, True)
+    )
     with psycopg.connect(installation.environment.read_database_url, autocommit=True) as connection:
         connection.execute("update counters.post_count set likes = likes + 1 where post_id = %s", (post_id,))
         connection.execute("delete from graph.relation where (from_id, to_id) = (%s, %s)", (follower_id, followee_id))
@@ -131,6 +135,12 @@ def test_what_was_changed_is_named(installation: Installation, events: list[Even
             (reader_id,),
         )
         connection.execute("delete from delivery.frame where notification_id = %s", (notification.id,))
+        connection.execute(
+            """with head as (update delivery.head set seq = seq + 1 where recipient_id = %s returning recipient_id, seq)
+               insert into delivery.frame (recipient_id, seq, notification_id, operation, cause_event)
+               select recipient_id, seq, %s, 'set', %s from head""",
+            (silenced.cause.recipient_id, silenced.id, silenced.cause.event_id),
+        )
     shard = shard_of(reader_id, installation.environment.feed_shards)
     installation.redis.zrem(shard_key(shard, f"feed:{reader_id.hex}"), model.home(reader_id)[0].hex)
 
@@ -141,6 +151,7 @@ def test_what_was_changed_is_named(installation: Installation, events: list[Even
     assert ("graph.relation", f"({follower_id}, {followee_id})", "row") in found
     assert ("counters.person_count", f"({reader_id})", "posts") in found
     assert ("delivery.frame", str(notification.id), "operation") in found
+    assert ("delivery.frame", str(silenced.id), "operation") in found
     assert ("feed.warm", str(reader_id), "item") in found
     assert report["differences"] >= len(found)
 

@@ -2,8 +2,9 @@
 
 Claim: whatever batches two workers of one projection apply at the same time, through runtime/stores/postgres.py, the
 rows are those of the in-memory meaning (interpretation.py), and each count table is at every rest exactly what its
-rows add up to.
-Oracle: the in-memory interpretation of the same Changes; for the counts, the rows that the database itself holds.
+rows add up to; and the last frame about each notification says whether its recipient is shown it.
+Oracle: the in-memory interpretation of the same Changes; for the counts, the rows that the database itself holds; for
+the frames, the reference model.
 Cannot catch: crashes between batches (the kill test does), and when the sweeper thinks it is done.
 """
 
@@ -11,6 +12,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 import psycopg
@@ -30,9 +32,10 @@ from projectors.runtime.stores.port import Advance, Outcome, Partition
 from projectors.runtime.stores.postgres import PostgresStore, connect
 from schemas.types import Event
 from shared.environment import Environment
+from tests.model.feeds import compare_delivery
 from tests.model.found import ids_of, rows_of
 from tests.model.reference import Model
-from tests.model.tables import TABLES, Expected, compare
+from tests.model.tables import TABLES, Difference, Expected, compare
 from tests.properties.histories import delivered_histories
 from tests.properties.interpretation import NamedRow, fold_in_batches, is_counted
 from tests.properties.projections import POSTGRES_PROJECTIONS, PROJECTION_NAMES
@@ -160,6 +163,29 @@ def test_what_is_left_after_sweeping_is_what_the_model_says(
                 assert not _is_swept(bench, projection, row, table.erased_with, table.gone_with), (table.name, row)
 
 
+@given(data=st.data(), drawn=delivered_histories())
+@settings(max_examples=DATABASE_EXAMPLES)
+def test_the_last_frames_of_two_workers_are_what_the_model_shows(
+    bench: Bench, data: st.DataObject, drawn: tuple[list[Event], list[list[Event]]]
+) -> None:
+    events, batches = drawn
+    assigned = [(data.draw(st.integers(0, WORKERS - 1)), batch) for batch in batches]
+    assert _frames_not_of_the_model(bench, events, assigned) == []
+
+
+def _frames_not_of_the_model(
+    bench: Bench, events: Sequence[Event], batches: Sequence[tuple[int, Sequence[Event]]]
+) -> list[Difference]:
+    """What these batches, with their workers, leave of frames that say otherwise than the model of all events."""
+    projection = POSTGRES_PROJECTIONS["notifications"]
+    bench.prepare(projection)
+    bench.clear(projection)
+    bench.connection.execute("truncate delivery.frame, delivery.head")
+    bench.apply(projection, batches)
+    with bench.connection.transaction():
+        return compare_delivery(Model(events), bench.connection, lambda _: None)[1]
+
+
 def _rows_there(bench: Bench, projection: PostgresProjection, expected: Expected) -> dict[Key, tuple[Any, ...]]:
     """The rows of a table without those that the sweeper has still to delete."""
     table = {table.name: table for table in projection.tables}[expected.name.partition(".")[2]]
@@ -258,3 +284,18 @@ def test_a_count_that_forgets_what_the_old_row_counted_is_found(bench: Bench, mo
             return _kept_counts(bench, projection) != _derived_counts(bench, projection)
 
     find(delivered_histories(), miscounts, settings=SEARCH)
+
+
+def test_frames_that_forget_a_silence_are_found(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planted bug: were nothing told when a silence begins or ends, what it hides would stay on clients' screens."""
+
+    def forgetful(projection: PostgresProjection, schema: str, changes: Changes) -> Statement:
+        statement = statement_for(projection, schema, changes)
+        return replace(statement, sql=statement.sql.replace("where counted <> was_counted", "where false"))
+
+    monkeypatch.setattr(stores_postgres, "statement_for", forgetful)
+
+    def differs(drawn: tuple[list[Event], list[list[Event]]]) -> bool:
+        return bool(_frames_not_of_the_model(bench, drawn[0], [(0, batch) for batch in drawn[1]]))
+
+    find(delivered_histories(), differs, settings=SEARCH, random=Random(20_261_121))

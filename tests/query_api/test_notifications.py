@@ -1,12 +1,13 @@
 """Notifications over HTTP and over the WebSocket: every frame once, in order, whatever happens to the connection.
 
-The frames are written as the notifications projection writes them; hints are sent as the sender sends them. What this
-cannot catch is a projection that writes its frames in another transaction than its rows.
+The frames are written as the notifications projection writes them, or by its own apply where a mute or block changes
+what is there; hints are sent as the sender sends them. What this cannot catch is a projection that writes its frames in
+another transaction than its rows.
 """
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,12 @@ from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from projectors.notifications.fold import PROJECTION, fold
+from projectors.runtime.stores.port import Advance, Outcome, Partition
+from projectors.runtime.stores.postgres import PostgresStore
+from schemas.types import Event, PostLiked, UserBlocked, UserMuted, UserUnblocked, UserUnmuted
+from shared.environment import Environment
+from shared.ids import time_of
 from tests.query_api.serving import Serving
 from tests.query_api.world import World
 
@@ -43,6 +50,31 @@ def hint(serving: Serving, user_id: UUID, seq: int) -> None:
         await layer.close_pools()
 
     asyncio.run(send())
+
+
+def event(world: World, kind: type[Any], actor: UUID, **fields: Any) -> Event:
+    """What somebody does now."""
+    event_id = world.tick()
+    made: Event = kind(event_id=event_id, occurred_at=time_of(event_id), subject_id=actor, **fields)
+    return made
+
+
+@pytest.fixture
+def project(read_tables: Environment) -> Callable[..., None]:
+    """Applies events as one batch, as the notifications projection's worker does."""
+    here = Partition("test", 0)
+
+    async def from_zero(partitions: Any) -> dict[Partition, int]:
+        return dict.fromkeys(partitions, 0)
+
+    async def applied(events: tuple[Event, ...]) -> None:
+        store = PostgresStore(PROJECTION, read_tables.read_database_url, "test")
+        fence = (await store.fence([here], from_zero))[here]
+        step = Advance(here, fence.offset, fence.offset + len(events), fence.epoch)
+        assert await store.apply(step, fold(events)) is Outcome.APPLIED
+        await store.close()
+
+    return lambda *events: asyncio.run(applied(events))
 
 
 def close_code(serving: Serving, address: str) -> int | None:
@@ -92,6 +124,80 @@ def test_the_list_the_count_and_the_marks(serving: Serving, world: World) -> Non
     # A newer cause makes it unread again, and puts it first.
     world.notify(ana, ben, "like", ("post", post), post)
     assert (listed(unread=1), listed(), count()) == ([str(liked)], [str(liked), str(followed)], 1)
+
+
+def test_silence_hides_from_list_and_count_and_is_live_both_ways(
+    serving: Serving, world: World, project: Callable[..., None]
+) -> None:
+    """One connection, open throughout, always knows what the list says."""
+    ana, ben, cem = (world.person() for _ in range(3))
+    post = world.post(ana)
+
+    def like(actor: UUID) -> Event:
+        return event(world, PostLiked, actor, post_id=post, post_author_id=ana, reaction="like")
+
+    def listed() -> list[str]:
+        items = serving.get("notifications/", ana).json()["items"]
+        assert serving.get("notifications/unread-count/", ana).json() == {"unread": len(items)}
+        with opened(serving, ana) as fresh:
+            assert receive(fresh)["unread"] == len(items)
+        return [item["actor"]["id"] for item in items]
+
+    with opened(serving, ana) as connection:
+        assert receive(connection)["type"] == "hello"
+
+        def pushed() -> list[tuple[str, str]]:
+            """The (type, id) of all that comes before a notification of the test's own."""
+            marker = world.notify(ana, world.person(), "follow", ("user", ana))
+            hint(serving, ana, world.value("select seq from delivery.head where recipient_id = %s", ana))
+            came = []
+            while (message := receive(connection))["data"]["id"] != str(marker):
+                came.append((message["type"], message["data"]["id"]))
+            world.execute("delete from notifications.notification where id = %s", marker)
+            return came
+
+        project(like(ben))
+        [(kind, of_ben)] = pushed()
+        assert (kind, listed()) == ("notification", [str(ben)])
+
+        project(event(world, UserMuted, ana, muted_id=ben))
+        assert (pushed(), listed()) == ([("removed", of_ben)], [])
+        project(like(ben), like(cem))
+        [(kind, of_cem)] = pushed()
+        assert (kind, listed()) == ("notification", [str(cem)])
+
+        project(event(world, UserUnmuted, ana, muted_id=ben))
+        assert (pushed(), listed()) == ([("notification", of_ben)], [str(cem), str(ben)])
+
+        project(event(world, UserBlocked, cem, blocked_id=ana))
+        assert (pushed(), listed()) == ([("removed", of_cem)], [str(ben)])
+        project(event(world, UserUnblocked, cem, blocked_id=ana))
+        assert (pushed(), listed()) == ([("notification", of_cem)], [str(cem), str(ben)])
+
+
+def test_nobody_is_told_of_a_post_by_somebody_blocked(serving: Serving, world: World) -> None:
+    ana, ben, cem = (world.person() for _ in range(3))
+    post = world.post(ben)
+    identifier = world.notify(ana, cem, "mention", ("comment", world.comment(post, cem)), post)
+
+    def seen() -> list[str]:
+        items = serving.get("notifications/", ana).json()["items"]
+        assert serving.get("notifications/unread-count/", ana).json() == {"unread": len(items)}
+        return [item["id"] for item in items]
+
+    assert seen() == [str(identifier)]
+    for who, whom in ((ana, ben), (ben, ana)):
+        world.relate(who, whom, "block")
+        assert seen() == []
+        with opened(serving, ana, after=0) as connection:
+            assert receive(connection) == {"type": "hello", "seq": 1, "unread": 0}
+            connection.send('{"type":"ping"}')
+            assert receive(connection) == {"type": "pong"}
+        world.relate(who, whom, "block", active=False)
+        assert seen() == [str(identifier)]
+    # A mute hides what the muted do, not what others do at their posts.
+    world.relate(ana, ben, "mute")
+    assert seen() == [str(identifier)]
 
 
 def test_nobody_is_told_of_a_post_that_they_may_not_see(serving: Serving, world: World) -> None:

@@ -5,7 +5,7 @@ from uuid import NAMESPACE_DNS, UUID, uuid5
 
 import pytest
 
-from projectors.notifications.fold import NAMESPACE, NOTIFICATION, READ_MARK, fold, notification_id
+from projectors.notifications.fold import NAMESPACE, NOTIFICATION, READ_MARK, SILENCE, fold, notification_id
 from projectors.runtime.changes import Changes
 from schemas.types import Event, NotificationsRead, PostBookmarked, PostUnbookmarked, ProfileEdited, UserRegistered
 from tests.specs.fold_cases import (
@@ -13,7 +13,9 @@ from tests.specs.fold_cases import (
     BEN,
     CLEO,
     DAN,
+    approved,
     at,
+    blocked,
     comment_deleted,
     comment_edited,
     commented,
@@ -25,10 +27,15 @@ from tests.specs.fold_cases import (
     identifier,
     liked,
     moment,
+    muted,
     one_of_each_kind,
     published,
+    rejected,
+    requested,
+    unblocked,
     unfollowed,
     unliked,
+    unmuted,
 )
 
 POST = published(1, ANA)
@@ -64,10 +71,71 @@ def test_an_undone_like_takes_its_notification_away_and_another_brings_it_back()
     assert told(delivered(fold, *again)) == {(ANA, BEN, "like", "post", POST.post_id, POST.post_id, True)}
 
 
-def test_a_follow_tells_the_followee_until_it_is_undone() -> None:
-    assert told(delivered(fold, followed(2, BEN, ANA))) == {(ANA, BEN, "follow", "user", ANA, None, True)}
-    undone: list[Event] = [followed(2, BEN, ANA), unfollowed(3, BEN, ANA)]
-    assert told(delivered(fold, *undone)) == {(ANA, BEN, "follow", "user", ANA, None, False)}
+FOLLOW = (ANA, BEN, "follow", "user", ANA, None)
+REQUEST = (ANA, BEN, "follow_request", "user", ANA, None)
+APPROVAL = (BEN, ANA, "follow_approved", "user", ANA, None)
+
+
+def standing(*events: Event) -> set[tuple[UUID, UUID, str, str, UUID, UUID | None]]:
+    """What is told and not taken back."""
+    return {each[:-1] for each in told(delivered(fold, *events)) if each[-1]}
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        pytest.param([followed(2, BEN, ANA)], {FOLLOW}, id="follow"),
+        pytest.param([followed(2, BEN, ANA), unfollowed(3, BEN, ANA)], set(), id="undone"),
+        pytest.param([followed(2, BEN, ANA), unfollowed(3, BEN, ANA), followed(4, BEN, ANA)], {FOLLOW}, id="again"),
+        pytest.param([followed(2, BEN, ANA), blocked(3, BEN, ANA, BEN)], set(), id="follower blocks"),
+        pytest.param([followed(2, BEN, ANA), blocked(3, ANA, BEN, BEN)], set(), id="followee blocks"),
+        pytest.param([followed(2, BEN, ANA), blocked(3, ANA, BEN, BEN), unblocked(4, ANA, BEN)], set(), id="unblocked"),
+        pytest.param([blocked(2, ANA, BEN), followed(3, BEN, ANA)], {FOLLOW}, id="newer than the block"),
+        pytest.param([requested(2, BEN, ANA)], {REQUEST}, id="request"),
+        pytest.param([requested(2, BEN, ANA), rejected(3, ANA, BEN)], set(), id="declined"),
+        pytest.param([requested(2, BEN, ANA), unfollowed(3, BEN, ANA)], set(), id="withdrawn"),
+        pytest.param([requested(2, BEN, ANA), blocked(3, BEN, ANA, BEN)], set(), id="asker blocks"),
+        pytest.param([requested(2, BEN, ANA), blocked(3, ANA, BEN, BEN)], set(), id="asked one blocks"),
+        pytest.param([requested(2, BEN, ANA), followed(3, BEN, ANA)], {FOLLOW}, id="followed after all"),
+        pytest.param([rejected(2, ANA, BEN), requested(3, BEN, ANA)], {REQUEST}, id="asked again"),
+        pytest.param([requested(2, BEN, ANA), approved(3, ANA, BEN)], {APPROVAL}, id="approved"),
+        pytest.param([approved(3, ANA, BEN), unfollowed(4, BEN, ANA)], set(), id="approved, then undone"),
+        pytest.param([approved(3, ANA, BEN), unfollowed(4, ANA, BEN)], {APPROVAL}, id="another follow is undone"),
+        pytest.param([approved(3, ANA, BEN), blocked(4, BEN, ANA, BEN)], set(), id="approved, then follower blocks"),
+        pytest.param([approved(3, ANA, BEN), blocked(4, ANA, BEN, BEN)], set(), id="approved, then followee blocks"),
+        pytest.param([approved(3, ANA, BEN), rejected(4, ANA, BEN)], {APPROVAL}, id="nothing left to decline"),
+    ],
+)  # fmt: skip
+def test_of_a_follow_and_a_request_for_it_the_newest_word_is_told(events: list[Event], expected: set[Any]) -> None:
+    assert standing(*events) == expected
+
+
+def test_a_block_takes_back_what_both_were_told_and_nothing_else() -> None:
+    like = liked(4, BEN, POST)
+    events: list[Event] = [followed(2, ANA, BEN), approved(3, ANA, BEN), like, blocked(5, ANA, BEN, ANA, BEN)]
+    assert standing(*events) == {(ANA, BEN, "like", "post", POST.post_id, POST.post_id)}
+
+
+def silence(*events: Event) -> dict[Any, Any]:
+    found: dict[Any, Any] = delivered(fold, *events).rows["silence"]
+    return found
+
+
+def test_a_block_silences_both_for_each_other_until_it_ends() -> None:
+    assert silence(blocked(2, ANA, BEN)) == {
+        (ANA, BEN): {"block": (identifier(2), (True,))},
+        (BEN, ANA): {"blocked_by": (identifier(2), (True,))},
+    }
+    assert silence(blocked(2, ANA, BEN), unblocked(3, ANA, BEN), blocked(4, BEN, ANA)) == {
+        (ANA, BEN): {"block": (identifier(3), (False,)), "blocked_by": (identifier(4), (True,))},
+        (BEN, ANA): {"blocked_by": (identifier(3), (False,)), "block": (identifier(4), (True,))},
+    }
+
+
+def test_a_mute_silences_the_muted_for_the_muter_alone() -> None:
+    assert silence(muted(2, ANA, BEN)) == {(ANA, BEN): {"mute": (identifier(2), (True,))}}
+    assert silence(muted(2, ANA, BEN), unmuted(3, ANA, BEN)) == {(ANA, BEN): {"mute": (identifier(3), (False,))}}
+    assert SILENCE.counted == "blocks or blocked_by or mutes"
 
 
 COMMENT_ID = identifier(2)
@@ -181,6 +249,7 @@ def test_a_deleted_post_and_an_erased_person_take_their_notifications_along() ->
     assert NOTIFICATION.erased_with == ("recipient_id", "actor_id")
     assert NOTIFICATION.gone_with == ("post_id",)
     assert READ_MARK.erased_with == ("recipient_id",)
+    assert SILENCE.erased_with == ("recipient_id", "actor_id")
 
 
 def test_profiles_and_bookmarks_tell_nobody() -> None:
