@@ -258,7 +258,10 @@ def evolve(state: State, event: Event) -> None:
         case UserBlocked() | UserUnblocked() | UserMuted() | UserUnmuted():
             pass
         case RoleGranted() | RoleRevoked():
-            pass
+            account = state.accounts.get(event.subject_id)
+            if account is not None:
+                state.accounts[event.subject_id] = accounts.role_set(account, event)
+                state.changed_accounts.add(event.subject_id)
         case _:
             assert_never(event)
 

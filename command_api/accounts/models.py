@@ -9,6 +9,8 @@ class AccountGuard(models.Model):
     user_id = models.UUIDField(primary_key=True)
     state = models.TextField()
     last_event = models.UUIDField()
+    # Words with spaces between them. The database's own default: the row that is made to be locked names no roles.
+    roles = models.TextField(db_default="")
 
     class Meta:
         db_table = "account"
