@@ -315,7 +315,10 @@ def evolve(state: State, event: Event) -> None:
         case PostShared() | PostUnshared():
             pass
         case RoleGranted() | RoleRevoked():
-            pass
+            account = state.accounts.get(event.subject_id)
+            if account is not None:
+                state.accounts[event.subject_id] = accounts.role_set(account, event)
+                state.changed_accounts.add(event.subject_id)
         case _:
             assert_never(event)
 

@@ -84,7 +84,7 @@ def _load_accounts(cursor: Cursor[Any], state: State, reads: Sequence[Reads], au
     for user_ids, lock in ((exclusive, "FOR UPDATE"), (actors, "FOR NO KEY UPDATE"), (others, "FOR KEY SHARE")):
         if user_ids:
             cursor.execute(
-                "SELECT user_id, state, last_event, private FROM account"
+                "SELECT user_id, state, last_event, private, roles FROM account"
                 f" WHERE user_id = ANY(%s::uuid[]) ORDER BY user_id {lock}",
                 (array(user_ids),),
             )
@@ -213,9 +213,10 @@ def save(cursor: Cursor[Any], state: State) -> None:
     """Writes back the rows that changed, one statement a table."""
     _save(
         cursor,
-        "account (user_id, state, last_event, private)",
-        ("uuid", "text", "uuid", "bool"),
-        "(user_id) DO UPDATE SET state = excluded.state, last_event = excluded.last_event, private = excluded.private",
+        "account (user_id, state, last_event, private, roles)",
+        ("uuid", "text", "uuid", "bool", "text"),
+        "(user_id) DO UPDATE SET state = excluded.state, last_event = excluded.last_event,"
+        " private = excluded.private, roles = excluded.roles",
         [state.accounts[key] for key in state.changed_accounts],
     )
     _save(
@@ -287,7 +288,7 @@ def _save(cursor: Cursor[Any], table: str, types: tuple[str, ...], on_conflict: 
     columns = []
     for name, kind in zip(type(rows[0]).__struct_fields__, types, strict=True):
         values = [getattr(row, name) for row in rows]
-        # Texts here are our own words (states, visibilities, digests), never a person's: no quoting is needed.
+        # Texts here are our own words (states, roles, visibilities, digests), never a person's: no quoting is needed.
         columns.append("{" + ",".join([_literal(value, kind) for value in values]) + "}")
     # An array of arrays would be unnested to its leaves, so that arrays come as text.
     arguments = ", ".join("%s::text[]" if kind == "uuid[]" else f"%s::{kind}[]" for kind in types)

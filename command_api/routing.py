@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from command_api.accounts.commands import edit_profile, erase_user, register_user
+from command_api.accounts.commands import edit_profile, erase_user, grant_role, register_user, revoke_role
 from command_api.accounts.commands.edit_profile import EditProfile
 from command_api.accounts.commands.erase_user import EraseUser
+from command_api.accounts.commands.grant_role import GrantRole
 from command_api.accounts.commands.register_user import RegisterUser
+from command_api.accounts.commands.revoke_role import RevokeRole
 from command_api.decision import Reads, State, Unchanged
 from command_api.notifications.commands import mark_notifications_read
 from command_api.notifications.commands.mark_notifications_read import MarkNotificationsRead
@@ -53,6 +55,8 @@ Command = (
     RegisterUser
     | EditProfile
     | EraseUser
+    | GrantRole
+    | RevokeRole
     | PublishPost
     | EditPost
     | DeletePost
@@ -87,6 +91,8 @@ HANDLERS: dict[type[Command], Handler] = {
     RegisterUser: Handler(register_user.reads, register_user.decide, personal=True),
     EditProfile: Handler(edit_profile.reads, edit_profile.decide, personal=True),
     EraseUser: Handler(erase_user.reads, erase_user.decide),
+    GrantRole: Handler(grant_role.reads, grant_role.decide),
+    RevokeRole: Handler(revoke_role.reads, revoke_role.decide),
     PublishPost: Handler(publish_post.reads, publish_post.decide, personal=True),
     EditPost: Handler(edit_post.reads, edit_post.decide, personal=True),
     DeletePost: Handler(delete_post.reads, delete_post.decide),

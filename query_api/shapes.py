@@ -258,3 +258,17 @@ class Problem(serializers.Serializer[None]):
     detail = serializers.CharField()
     errors = FieldProblem(many=True)  # type: ignore[assignment]  # also a name of DRF's own
     trace_id = serializers.CharField()
+
+
+class ProjectionPosition(serializers.Serializer[None]):
+    """`position` is the offset of the next record to apply, `advanced_at` when it last moved."""
+
+    projection = serializers.CharField()
+    topic = serializers.CharField()
+    partition = serializers.IntegerField()
+    position = serializers.IntegerField()
+    advanced_at = serializers.DateTimeField()
+
+
+class ProjectionPositions(serializers.Serializer[None]):
+    items = ProjectionPosition(many=True)

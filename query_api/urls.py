@@ -6,6 +6,7 @@ from query_api.feed.api import FollowingView, GlobalView, HomeView, PublicPostsV
 from query_api.graph.api import BlocksView, FollowRequestsView, MutesView
 from query_api.notifications.api import NotificationsView, UnreadCountView
 from query_api.ops.api import SchemaView, docs, healthz, metrics, readyz
+from query_api.ops.projections import ProjectionsView
 from query_api.posts.api import CommentsView, CommentView, HistoryView, PostView, RepliesView
 from query_api.profiles.api import FollowersView, MeView, MyPostsView, UserPostsView, UserView
 from query_api.profiles.api import FollowingView as PersonFollowingView
@@ -36,6 +37,7 @@ urlpatterns = [
     path(V1 + "feed/global/", GlobalView.as_view()),
     path(V1 + "notifications/", NotificationsView.as_view()),
     path(V1 + "notifications/unread-count/", UnreadCountView.as_view()),
+    path(V1 + "ops/projections/", ProjectionsView.as_view()),
     path(V1 + "query/schema/", SchemaView.as_view()),
     path("api/docs/", docs),
     path("healthz", healthz),

@@ -13,24 +13,30 @@ from query_api.answers import answer_of
 from query_api.consistency import HEADER, Demand, admit, demand_of, token_secret
 from query_api.cursors import limit_of, read_id_cursor, write_id_cursor
 from query_api.pipeline import Page
-from shared.errors import Unauthenticated
+from shared.errors import Forbidden, Unauthenticated
 
 Row = TypeVar("Row")
 
 
 class ReadView(APIView):
-    """`projections` are those whose tables the view reads; `bearer_required` refuses whoever sends no token."""
+    """`projections` are those whose tables the view reads; `bearer_required` refuses whoever sends no token.
+
+    `role_required` refuses whoever's token does not carry that role: it may be as old as a token lives, 15 minutes.
+    """
 
     projections: ClassVar[tuple[str, ...]] = ()
     bearer_required: ClassVar[bool] = False
+    role_required: ClassVar[str | None] = None
     viewer: UUID | None = None
     demand: Demand
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         bearer = bearer_of(request.headers.get("Authorization"))
-        if bearer is None and self.bearer_required:
+        if bearer is None and (self.bearer_required or self.role_required):
             raise Unauthenticated("This needs an access token")
+        if bearer is not None and self.role_required and self.role_required not in bearer.roles:
+            raise Forbidden(f"This is for those with the role {self.role_required}")
         self.viewer = bearer.user_id if bearer is not None else None
         self.demand = demand_of(request.headers.get(HEADER))
         answer_of(request._request).consistency = admit(self.viewer, self.demand, self.projections)

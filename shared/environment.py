@@ -29,6 +29,7 @@ PORT_OFFSETS = {
     "kafka_controller": 13,
     "registry": 14,
 }
+HISTORY_DAYS_MAX = 36_500  # a century
 SECRETS = (
     "master_key",  # 32 bytes, hex: wraps every subject's data key
     "token_secret",  # 32 bytes, hex: signs consistency tokens and cursors
@@ -74,6 +75,7 @@ class Environment:
     outbox_bytes_hours: int  # an acknowledged event's bytes stay so long, for a log that lost its tail
     frames_kept_days: int
     frames_kept_per_person: int
+    history_days: int  # a text that was replaced can be read for so long after; 0: for ever
     websocket_query_token: bool
     secrets: Mapping[str, str] = field(repr=False)
 
@@ -147,6 +149,7 @@ def load(environ: Mapping[str, str]) -> Environment:
         outbox_bytes_hours=_integer(environ, "ROOKERY_OUTBOX_BYTES_HOURS", 12),
         frames_kept_days=_integer(environ, "ROOKERY_FRAMES_KEPT_DAYS", 7),
         frames_kept_per_person=_integer(environ, "ROOKERY_FRAMES_KEPT_PER_PERSON", 1_000),
+        history_days=_history_days(environ),
         websocket_query_token=_flag(environ, "ROOKERY_WEBSOCKET_QUERY_TOKEN", False),
         secrets=secrets,
     )
@@ -177,6 +180,13 @@ def _integer(environ: Mapping[str, str], name: str, default: int) -> int:
         return int(environ.get(name) or default)
     except ValueError:
         raise ValueError(f"{name} must be a whole number, not {environ[name]!r}") from None
+
+
+def _history_days(environ: Mapping[str, str]) -> int:
+    days = _integer(environ, "ROOKERY_HISTORY_DAYS", 365)
+    if not 0 <= days <= HISTORY_DAYS_MAX:
+        raise ValueError(f"ROOKERY_HISTORY_DAYS must be 0, for ever, or up to {HISTORY_DAYS_MAX}, not {days}")
+    return days
 
 
 def _number(environ: Mapping[str, str], name: str, default: float) -> float:

@@ -1,8 +1,8 @@
 """What every tier of tests may ask for: the servers, a database of its own, keys, and hypothesis settings.
 
-A test that asks for no fixture of this file runs without any server. `servers` uses those that are up and starts them
-through `rookery up` when they are not; it never stops them. Nothing here touches the data of a running system:
-databases are made for the test and dropped after it.
+A test that asks for no fixture of this file runs without any server. `servers` uses those that are up. When they are
+not, it starts them: in containers, which it also stops, or through `rookery up`, which it leaves running (see
+tests/grounds). Nothing here touches the data of a running system: databases are made for the test and dropped after it.
 """
 
 import os
@@ -24,8 +24,20 @@ from shared.environment import REPOSITORY, Environment, environment
 settings.register_profile(
     "suite", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
+settings.register_profile("few", settings.get_profile("suite"), max_examples=15)
 settings.register_profile("thorough", settings.get_profile("suite"), max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--without-servers", action="store_true", help="Leave out what needs Kafka, PostgreSQL or Redis.")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--without-servers"):
+        needing = [item for item in items if "servers" in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=needing)
+        items[:] = [item for item in items if item not in needing]
 
 
 def is_listening(address: str) -> bool:
@@ -49,11 +61,42 @@ def addresses(settings_: Environment) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def servers() -> Environment:
-    """The environment, with its servers up."""
-    if not all(map(is_listening, addresses(environment()).values())):
-        subprocess.run([sys.executable, "-m", "infra.cli.main", "up"], cwd=REPOSITORY, check=True)
-        environment.cache_clear()  # its secrets may have been made just now
+def servers() -> Iterator[Environment]:
+    """The environment, with its servers up and our own processes on them."""
+    if all(map(is_listening, addresses(environment()).values())):
+        yield environment()
+    elif on_containers():
+        yield from in_containers()
+    else:
+        yield brought_up()
+
+
+def on_containers() -> bool:
+    # Imported late: most tests need none of it.
+    from tests.grounds.choice import choose
+
+    return choose(os.environ).name == "containers"
+
+
+def in_containers() -> Iterator[Environment]:
+    """This process, and all that it starts, sees the containers' addresses until the tests are over."""
+    from tests.grounds.containers import ContainerGround
+
+    ground = ContainerGround(environment().var, environment().ports["gateway"])
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            ground.start()
+            for name, value in ground.variables.items():
+                patch.setenv(name, value)
+            yield brought_up()
+        finally:
+            ground.stop()
+            environment.cache_clear()
+
+
+def brought_up() -> Environment:
+    subprocess.run([sys.executable, "-m", "infra.cli.main", "up"], cwd=REPOSITORY, check=True)
+    environment.cache_clear()  # its secrets may have been made just now
     away = [name for name, address in addresses(environment()).items() if not is_listening(address)]
     if away:
         pytest.fail(f"not reachable: {', '.join(away)}. Run `rookery doctor`, then `rookery up`.")

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from command_api.accounts import access_tokens, refresh_tokens, registration, tickets
 from command_api.accounts.commands.edit_profile import EditProfile
 from command_api.accounts.models import AccountGuard
-from command_api.accounts.passwords import is_password, weaknesses
+from command_api.accounts.passwords import is_password, require_acceptable
 from command_api.accounts.shapes import (
     Login,
     Problem,
@@ -37,7 +37,7 @@ from command_api.web.answers import TOKEN_HEADER, CommandView, token_of
 from command_api.web.bodies import NoBody
 from schemas.types import Event
 from shared import clock
-from shared.errors import Conflict, FieldError, Unauthenticated, ValidationFailed
+from shared.errors import Conflict, Unauthenticated
 
 WRONG = "the name or the password is wrong"
 
@@ -54,7 +54,7 @@ class Register(OpenView):
     def post(self, request: Request) -> Response:
         """A new account, signed in at once."""
         body = Registration.of(request)
-        _check_password(body)
+        require_acceptable(body["password"], body.get("password_confirm", body["password"]))
         now = clock.now()
         display_name = body.get("display_name", "").strip() or body["username"]
         person, outcome = registration.register(body["username"], body["email"], display_name, body["password"], now)
@@ -81,7 +81,7 @@ class RefreshTokens(OpenView):
         """A new pair of tokens for a refresh token, which is spent by this."""
         now = clock.now()
         user_id, refresh = refresh_tokens.exchange(Refresh.of(request)["refresh"], now)
-        return Response(tokens(user_id, refresh, now))
+        return Response(tokens(user_id, _roles_of(user_id), refresh, now))
 
 
 class SignOut(OpenView):
@@ -127,20 +127,18 @@ def key_set(request: object) -> JsonResponse:
     return JsonResponse(access_tokens.key_set(), headers={"Cache-Control": "public, max-age=300"})
 
 
-def _check_password(body: dict[str, str]) -> None:
-    errors = [FieldError("/password", sentence) for sentence in weaknesses(body["password"])]
-    if body.get("password_confirm", body["password"]) != body["password"]:
-        errors.append(FieldError("/password_confirm", "is not the same as the password"))
-    if errors:
-        raise ValidationFailed(errors[0].detail, errors)
-
-
 def _is_active(user_id: UUID) -> bool:
     return AccountGuard.objects.filter(user_id=user_id, state=ACTIVE).exists()
 
 
 def _is_private(user_id: UUID) -> bool:
     return AccountGuard.objects.filter(user_id=user_id, private=True).exists()
+
+
+def _roles_of(user_id: UUID) -> tuple[str, ...]:
+    """What an access token says that its bearer may do, as it is now: a role taken away ends with the token at last."""
+    found = AccountGuard.objects.filter(user_id=user_id, state=ACTIVE).values_list("roles", flat=True).first()
+    return tuple((found or "").split())
 
 
 def _complete(person: Person) -> dict[str, str]:
@@ -157,7 +155,8 @@ def _complete(person: Person) -> dict[str, str]:
 def _signed_in(request: Request, person: Person, now: int) -> dict[str, object]:
     people.note_sign_in(person.user_id, client_address(request), now)
     refresh = refresh_tokens.begin_family(person.user_id, now)
-    return {**tokens(person.user_id, refresh, now), "user": profile(person, private=_is_private(person.user_id))}
+    access = tokens(person.user_id, _roles_of(person.user_id), refresh, now)
+    return {**access, "user": profile(person, private=_is_private(person.user_id))}
 
 
 def client_address(request: Request) -> str | None:

@@ -13,6 +13,8 @@ class AccountGuard(models.Model):
     state = models.TextField()
     last_event = models.UUIDField()
     private = models.BooleanField(db_default=False)
+    # Words with spaces between them. The database's own default: the row that is made to be locked names no roles.
+    roles = models.TextField(db_default="")
 
     class Meta:
         db_table = "account"

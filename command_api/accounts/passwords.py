@@ -8,6 +8,8 @@ from django.contrib.auth.hashers import Argon2PasswordHasher, check_password, ma
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
+from shared.errors import FieldError, ValidationFailed
+
 CHARACTERS_MAX = 200
 HASHES_AT_ONCE_MAX = 2
 _turn = threading.BoundedSemaphore(HASHES_AT_ONCE_MAX)
@@ -45,6 +47,15 @@ def weaknesses(password: str) -> list[str]:
     except ValidationError as error:
         return [str(message) for message in error.messages]
     return [] if len(password) <= CHARACTERS_MAX else [f"at most {CHARACTERS_MAX} characters"]
+
+
+def require_acceptable(password: str, repeated: str) -> None:
+    """Raises ValidationFailed, pointing at /password or /password_confirm."""
+    errors = [FieldError("/password", sentence) for sentence in weaknesses(password)]
+    if repeated != password:
+        errors.append(FieldError("/password_confirm", "is not the same as the password"))
+    if errors:
+        raise ValidationFailed(errors[0].detail, errors)
 
 
 @lru_cache(maxsize=1)

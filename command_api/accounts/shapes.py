@@ -67,7 +67,7 @@ class Refresh(Body):
 
 
 class Profile(serializers.Serializer[Any]):
-    """A person, for the OpenAPI document."""
+    """A person as the write side knows them, which does not count: GET users/me/ has `counts` too."""
 
     id = serializers.UUIDField()
     username = serializers.CharField()
@@ -76,7 +76,6 @@ class Profile(serializers.Serializer[Any]):
     avatar = serializers.JSONField(allow_null=True)
     private = serializers.BooleanField()
     created_at = serializers.DateTimeField()
-    counts = serializers.DictField(child=serializers.IntegerField())
     viewer = serializers.DictField(child=serializers.BooleanField())
 
 
@@ -90,7 +89,7 @@ class Tokens(serializers.Serializer[Any]):
 
 
 class SignedInAnswer(Tokens):
-    """Tokens, and whose they are."""
+    """Tokens, and whose they are; who signs in finds their `counts` at GET users/me/."""
 
     user = Profile()
 
@@ -114,7 +113,7 @@ class Problem(serializers.Serializer[Any]):
 
 
 def profile(person: Person, *, private: bool) -> dict[str, Any]:
-    """What the command side knows of a person, in the shape of a profile; the read side has the counts."""
+    """What the command side knows of a person, as a profile without the counts, which the read side has."""
     return {
         "id": str(person.user_id),
         "username": person.username,
@@ -123,7 +122,6 @@ def profile(person: Person, *, private: bool) -> dict[str, Any]:
         "avatar": None,
         "private": private,
         "created_at": moment(micros_of(person.created_at)),
-        "counts": {"followers": 0, "following": 0, "posts": 0},
         "viewer": {
             "following": False,
             "requested": False,
@@ -144,9 +142,9 @@ def author(person: Person) -> dict[str, Any]:
     }
 
 
-def tokens(user_id: UUID, refresh: str, now: int) -> dict[str, Any]:
+def tokens(user_id: UUID, roles: tuple[str, ...], refresh: str, now: int) -> dict[str, Any]:
     return {
-        "access": access_tokens.issue(user_id, (), now),
+        "access": access_tokens.issue(user_id, roles, now),
         "refresh": refresh,
         "token_type": "Bearer",
         "expires_in": access_tokens.LIFETIME_SECONDS,

@@ -77,11 +77,16 @@ class Body(serializers.Serializer[Any]):
 
     @classmethod
     def of(cls, request: Request) -> dict[str, Any]:
-        """The checked values. Raises ValidationFailed, pointing at the fields that are wrong."""
-        body = cls(data=request.data)
+        """The checked values of a request. Raises ValidationFailed, pointing at the fields that are wrong."""
+        return cls.checked(request.data)
+
+    @classmethod
+    def checked(cls, data: Any) -> dict[str, Any]:
+        """The checked values, wherever they come from. Raises as `of` does."""
+        body = cls(data=data)
         errors = [] if body.is_valid() else field_errors(body.errors)
-        if isinstance(request.data, dict):
-            unknown = [name for name in request.data if name not in body.fields]
+        if isinstance(data, dict):
+            unknown = [name for name in data if name not in body.fields]
             errors += [FieldError(f"/{escaped(name)}", "unknown field") for name in unknown]
         if errors:
             raise ValidationFailed(errors[0].detail, errors[:ERRORS_MAX])

@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from infra.cli import demo, doctor, down, logs, purge, status, tls, up, verify
+from infra.cli import admin, demo, doctor, down, logs, purge, status, tls, up, verify
 from infra.cli.output import say
 from infra.local.failures import LocalError
 
@@ -28,6 +28,7 @@ for command in (
     purge.purge,
 ):
     application.command()(command)
+application.add_typer(admin.application, name="admin")
 
 
 def main() -> None:

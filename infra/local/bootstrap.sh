@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes .venv hold exactly what requirements.lock says, whatever this machine has: its own uv, or one in .tools.
 # Never installs into the system's Python and never downloads an interpreter. With the word "lock": resolves the lock anew.
+# With "for PYTHON DIRECTORY": the same, for another interpreter and in another place.
 set -eu
 cd "$(dirname "$0")/../.."
 UV_VERSION=0.13.8
@@ -53,18 +54,24 @@ if [ "${1:-}" = lock ]; then
     exit 0
 fi
 
-stamp=.venv/.rookery-setup
+venv=.venv
+if [ "${1:-}" = for ]; then
+    python=$2
+    venv=$3
+fi
+
+stamp=$venv/.rookery-setup
 wanted=$(cat requirements.lock pyproject.toml infra/local/bootstrap.sh | sha256sum | cut -c1-64)
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted $PWD" ] && recent_enough .venv/bin/python; then exit 0; fi
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted $PWD" ] && recent_enough "$venv/bin/python"; then exit 0; fi
 
 uv=$(find_uv)
-echo "setup: .venv from requirements.lock ($("$uv" --version), $("$python" --version))" >&2
-if ! recent_enough .venv/bin/python; then
-    rm -rf .venv
-    "$uv" venv --quiet --no-python-downloads --python "$python" .venv
+echo "setup: $venv from requirements.lock ($("$uv" --version), $("$python" --version))" >&2
+if ! recent_enough "$venv/bin/python"; then
+    rm -rf "$venv"
+    "$uv" venv --quiet --no-python-downloads --python "$python" "$venv"
 fi
 # Compiled here once, not by a dozen processes at the same time at their first start.
-"$uv" pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes requirements.lock
+"$uv" pip sync --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes requirements.lock
 # The build backend is in the lock, so that building needs nothing else.
-"$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+"$uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable .
 echo "$wanted $PWD" >"$stamp"

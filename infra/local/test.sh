@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the checks and every test against an installation of their own, which begins empty and is stopped whatever happens.
-# Arguments go to pytest. A running demo is not disturbed: other folder, other ports.
+# Its servers are native ones or containers (tests/grounds/choice.py). Arguments go to pytest; without any, the tests that
+# need no server also run on another Python, beside the others. A running demo is not disturbed: other folder, other ports.
 set -eu
 cd "$(dirname "$0")/../.."
 export ROOKERY_VAR="${ROOKERY_TEST_VAR:-$PWD/var/test}" ROOKERY_PORT_BASE="${ROOKERY_TEST_PORT_BASE:-7500}"
@@ -10,11 +11,37 @@ unset KAFKA_BOOTSTRAP_SERVERS SCHEMA_REGISTRY_URL REDIS_URL DATABASE_URL COMMAND
     READ_DATABASE_URL QUERY_DATABASE_URL KEYS_DATABASE_URL
 
 make --no-print-directory check
+ground=$(.venv/bin/python -m tests.grounds.choice)
 
 # Once stopping has begun, a further Ctrl-C does not leave half of it running.
-trap 'trap "" INT TERM; $rookery down' EXIT
+pure=
+trap 'trap "" INT TERM; [ -z "$pure" ] || kill "$pure" 2>/dev/null || true; $rookery down' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 $rookery down --data
-$rookery up
-.venv/bin/python -m pytest "$@"
+# Containers are started, and stopped, by the tests themselves.
+start() { if [ "$ground" = native ]; then $rookery up; fi; }
+if [ $# -gt 0 ]; then
+    start
+    .venv/bin/python -m pytest "$@"
+    exit
+fi
+
+mkdir -p "$ROOKERY_VAR/log"
+pure_log=$ROOKERY_VAR/log/pure-tests.log
+sh infra/local/pure_tests.sh >"$pure_log" 2>&1 &
+pure=$!
+start
+status=0
+.venv/bin/python -m pytest || status=$?
+if wait "$pure"; then
+    # One line where there is no such Python; else this line, and pytest's last one.
+    grep '^pure tests' "$pure_log"
+    tail -n 1 "$pure_log" | grep -v '^pure tests' || true
+else
+    status=1
+    echo "pure tests on another Python failed:" >&2
+    cat "$pure_log" >&2
+fi
+pure=
+exit "$status"

@@ -97,6 +97,7 @@ def _limits(environment: Environment) -> dict[str, int]:
         "days": SIGN_IN_DAYS,
         "frame_days": environment.frames_kept_days,
         "frames": environment.frames_kept_per_person,
+        "history_days": environment.history_days,
     }
 
 
@@ -154,5 +155,17 @@ JOBS = (
         " SELECT f.recipient_id, f.seq FROM kept"
         " JOIN delivery.frame AS f ON f.recipient_id = kept.recipient_id AND f.seq <= kept.last)",
         "old.recipient_id, old.seq",
+    ),
+    # What a post's history shows (query_api/posts/history.py) is the same before and after: a text goes when what
+    # replaced it is old, so that the newest never does. The first version, whose id is its post's, replaced none.
+    _rows(
+        "post versions",
+        "read",
+        "posts.post_version",
+        "%(history_days)s > 0 AND EXISTS (SELECT FROM posts.post_version AS newer"
+        " WHERE newer.post_id = old.post_id AND newer.version_id > old.version_id"
+        " AND newer.version_id <> newer.post_id"
+        " AND newer.written_at < now() - make_interval(days => %(history_days)s))",
+        "old.post_id, old.version_id",
     ),
 )

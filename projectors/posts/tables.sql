@@ -35,6 +35,9 @@ create table if not exists posts.post_version (
   primary key (post_id, version_id)
 );
 
+-- Few: the edits, by which the purger finds what they replaced.
+create index if not exists post_version_edit on posts.post_version (written_at) where version_id <> post_id;
+
 create table if not exists posts.comment (
   comment_id uuid primary key,
   place_event uuid,

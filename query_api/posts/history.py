@@ -1,4 +1,7 @@
-"""The versions of a post's text, newest first; whether its post may be seen is for the caller."""
+"""The versions of a post's text, newest first; whether its post may be seen is for the caller.
+
+A text can be read for `history_days` after an edit has replaced it, whether or not the purger was there since.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +10,7 @@ from uuid import UUID
 
 from query_api import database
 from query_api.posts.queries import LAST_ID
+from shared.environment import environment
 
 VERSIONS_SQL: LiteralString = """
 select v.version_id, v.content, v.hashtags, v.mentioned_ids, v.written_at,
@@ -17,6 +21,10 @@ select v.version_id, v.content, v.hashtags, v.mentioned_ids, v.written_at,
   from posts.post_version v
  where v.post_id = %(post)s and v.version_id < coalesce(%(before)s::uuid, %(last)s::uuid)
    and v.content is not null
+   and (%(history_days)s = 0
+        or not exists (select from posts.post_version newer
+                        where newer.post_id = v.post_id and newer.version_id > v.version_id
+                          and newer.written_at < now() - make_interval(days => %(history_days)s)))
  order by v.version_id desc limit %(limit)s"""
 
 
@@ -33,5 +41,7 @@ class VersionRow:
 
 
 def versions(post_id: UUID, before: UUID | None, limit: int) -> list[VersionRow]:
-    parameters = {"post": post_id, "before": before, "last": LAST_ID, "limit": limit}
+    parameters = {
+        "post": post_id, "before": before, "last": LAST_ID, "limit": limit, "history_days": environment().history_days
+    }  # fmt: skip
     return [VersionRow(*row) for row in database.rows(VERSIONS_SQL, parameters)]

@@ -102,10 +102,18 @@ def publish(api: Api, content: str = "hello", **fields: Any) -> dict[str, Any]:
 
 
 def test_registering_answers_tokens_and_a_profile(ana: Api) -> None:
-    assert set(ana.user) == {
-        *("id", "username", "display_name", "bio", "avatar", "private", "created_at", "counts", "viewer")
-    }
-    assert ana.user["display_name"] == "Ana" and ana.user["counts"] == {"followers": 0, "following": 0, "posts": 0}
+    assert set(ana.user) == {*("id", "username", "display_name", "bio", "avatar", "private", "created_at", "viewer")}
+    assert ana.user["display_name"] == "Ana"
+
+
+def test_the_write_side_tells_no_counts_that_it_does_not_know(ben: Api) -> None:
+    """They would be 0 whatever is so: GET users/me/ has them."""
+    follower = register("Follower")
+    assert follower.post(f"users/{ben.user['id']}/follow/").status_code == 201
+    body = {"username": follower.user["username"], "password": PASSWORD}
+    signed_in = Api().post("auth/login/", body).json()["user"]
+    edited = follower.patch("users/me/", {"bio": "counts follows"}).json()
+    assert "counts" not in signed_in and "counts" not in edited and "counts" not in follower.user
 
 
 def test_names_and_addresses_are_taken_once_whatever_their_case() -> None:

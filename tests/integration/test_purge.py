@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -27,11 +27,17 @@ from command_api.event_log import partitions
 from infra.purge.jobs import HOUR_MICROS, JOBS, Job
 from infra.purge.worker import Purger
 from projectors.notifications.fold import PROJECTION
+from projectors.posts.fold import PROJECTION as POSTS
+from projectors.profiles.fold import PROJECTION as PROFILES
+from query_api.posts.history import VERSIONS_SQL
+from query_api.posts.queries import LAST_ID
+from schemas.types import PostEdited, PostPublished, UserRegistered
 from shared import clock
-from shared.environment import REPOSITORY, Environment
-from shared.ids import mint
+from shared.environment import REPOSITORY, Environment, load
+from shared.ids import mint, time_of
+from tests.model.reference import Model
 from tests.query_api.serving import free_port
-from tests.runtime.engine import read_database
+from tests.runtime.engine import Engine, read_database
 
 Connection = psycopg.Connection[Any]
 NAMES = {job.name: job for job in JOBS}
@@ -58,10 +64,14 @@ def owned(servers: Environment) -> Iterator[dict[str, str]]:
                 admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
+def projections() -> AbstractContextManager[Engine]:
+    return read_database(f"read_purge_test_{os.getpid()}", PROJECTION, POSTS, PROFILES)
+
+
 @pytest.fixture(scope="module")
 def place(servers: Environment) -> Iterator[tuple[Environment, dict[str, str]]]:
     """The three databases, and the variables that name them to a process."""
-    with owned(servers) as owners, read_database(f"read_purge_test_{os.getpid()}", PROJECTION) as engine:
+    with owned(servers) as owners, projections() as engine:
         variables = owners | {"READ_DATABASE_URL": engine.environment.read_database_url}
         migrate = [sys.executable, "-m", "infra.local.migrations"]
         subprocess.run(migrate, cwd=REPOSITORY, env=os.environ | variables, check=True)
@@ -286,6 +296,87 @@ def test_frames_go_from_the_front_and_leave_no_hole(environment_: Environment) -
         assert kept(read, aged) == (6, 20, 15)
         assert kept(read, late) == (1, 20, 20)
         assert kept(read, unsent) == (8, 20, 13)
+
+
+class Post:
+    """A post by somebody of its own, whose texts were written so many days ago, the oldest first."""
+
+    def __init__(self, connection: Connection, *days: float) -> None:
+        self._connection, self._now = connection, clock.now()
+        self.author_id = mint(self._now)
+        times = [self._now - int(each * DAY_MICROS) for each in days]
+        self.versions = [mint(time) for time in times]
+        for version_id, time_ in zip(self.versions, times, strict=True):
+            connection.execute(
+                "insert into posts.post_version (post_id, version_id, author_id, content, written_at, written_event)"
+                " values (%s, %s, %s, 'text', to_timestamp(%s / 1e6), %s)",
+                (self.versions[0], version_id, self.author_id, time_, version_id),
+            )
+
+    def rows(self) -> list[UUID]:
+        """What is there, newest first."""
+        return [row[0] for row in self._connection.execute(
+            "select version_id from posts.post_version where post_id = %s order by 1 desc", (self.versions[0],)
+        )]  # fmt: skip
+
+    def shown(self, history_days: int) -> list[UUID]:
+        """What a reader of the history gets."""
+        given = {"post": self.versions[0], "before": None, "last": LAST_ID, "limit": 100, "history_days": history_days}
+        return [row[0] for row in self._connection.execute(VERSIONS_SQL, given)]
+
+    def meant(self, history_days: int) -> list[UUID]:
+        """What the reference model says."""
+        post_id, times = self.versions[0], [time_of(each) for each in self.versions]
+        texts: dict[str, Any] = {"subject_id": self.author_id, "post_id": post_id, "content": "text", "hashtags": ""}
+        edits = [
+            PostEdited(event_id=each, occurred_at=time_, **texts)
+            for each, time_ in zip(self.versions[1:], times[1:], strict=True)
+        ]
+        first = PostPublished(event_id=post_id, occurred_at=times[0], visibility="public", **texts)
+        joined = UserRegistered(
+            event_id=self.author_id, occurred_at=0, subject_id=self.author_id, username="a", display_name="A"
+        )
+        limit = self._now - history_days * DAY_MICROS if history_days else 0
+        return Model([*edits, first, joined], limit).history(post_id, self.author_id)
+
+
+def test_a_text_goes_a_year_after_it_was_replaced_and_shows_no_longer_even_before(environment_: Environment) -> None:
+    assert environment_.history_days == 365
+    with psycopg.connect(environment_.read_database_url, autocommit=True) as read:
+        read.execute("truncate posts.post_version")
+        never_edited = Post(read, 4_000)
+        long_settled = Post(read, 4_000, 2_000, 1_000)
+        at_the_limit = Post(read, 900, 366, 364, 2)
+        edited_today = Post(read, 4_000, 0)
+        posts = (never_edited, long_settled, at_the_limit, edited_today)
+        left = [
+            never_edited.versions,
+            long_settled.versions[2:],
+            at_the_limit.versions[1:],
+            edited_today.versions,
+        ]
+        wanted = [each[::-1] for each in left]
+        assert [post.shown(365) for post in posts] == wanted == [post.meant(365) for post in posts]
+        assert do("post versions", environment_) == (3, 3)
+        assert [post.rows() for post in posts] == wanted == [post.shown(365) for post in posts]
+        assert do("post versions", environment_) == (0, 0)
+
+
+def test_history_is_kept_for_ever_where_the_setting_says_so(environment_: Environment) -> None:
+    with psycopg.connect(environment_.read_database_url, autocommit=True) as read:
+        read.execute("truncate posts.post_version")
+        post = Post(read, 4_000, 2_000, 1_000)
+        assert do("post versions", replace(environment_, history_days=0)) == (0, 0)
+        assert post.rows() == post.shown(0) == post.meant(0) == post.versions[::-1]
+        assert post.shown(1_500) == post.meant(1_500) == post.versions[:0:-1]
+        assert do("post versions", replace(environment_, history_days=1_500)) == (1, 1)
+        assert post.rows() == post.versions[:0:-1]
+
+
+@pytest.mark.parametrize("days", ["-1", "36501", "a year"])
+def test_a_limit_that_means_nothing_is_refused(days: str) -> None:
+    with pytest.raises(ValueError, match="ROOKERY_HISTORY_DAYS"):
+        load({"ROOKERY_HISTORY_DAYS": days})
 
 
 def waited_for(condition: Callable[[], bool], seconds: float = 30) -> None:

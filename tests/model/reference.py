@@ -33,6 +33,7 @@ from schemas.types import (
 from tests.model.causes import EVENTS_THAT_TELL, Cause, causes_of
 from tests.model.relationships import Relationships
 from tests.model.sets import NIL, greatest, grouped, newest, newest_first
+from tests.model.versions import kept
 
 MICROS_PER_HOUR = 3_600_000_000
 MICROS_PER_DAY = 24 * MICROS_PER_HOUR
@@ -78,9 +79,10 @@ class Ranked(NamedTuple):
 
 
 class Model(Relationships):
-    """What the events mean. `events` may come in any order and any of them more than once."""
+    """What the events mean. `events` may come in any order and any of them more than once; see versions.py."""
 
-    def __init__(self, events: Iterable[Event]) -> None:
+    def __init__(self, events: Iterable[Event], forgotten_before: int = 0) -> None:
+        self.forgotten_before = forgotten_before
         by_type: dict[type[Any], dict[UUID, Any]] = defaultdict(dict)
         for event in events:
             by_type[type(event)][event.event_id] = event
@@ -163,9 +165,9 @@ class Model(Relationships):
         return newest(self._either(PostPublished, PostEdited), by=lambda event: event.post_id)
 
     def history(self, post_id: UUID, viewer_id: UUID | None) -> list[UUID]:
-        """The ids of a post's versions, newest first, for who may see the post."""
+        """The ids of a post's versions that can still be read, newest first, for who may see the post."""
         post = self.posts.get(post_id)
-        ids = (version.event_id for version in self.versions.get(post_id, ()))
+        ids = (version.event_id for version in kept(self.versions.get(post_id, ()), self.forgotten_before))
         return newest_first(ids) if post and self.may_see(viewer_id, post) else []
 
     @cached_property

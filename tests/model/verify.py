@@ -35,11 +35,13 @@ from tests.model import positions
 from tests.model.feeds import compare_answers, compare_delivery, compare_warm
 from tests.model.found import rows_of
 from tests.model.log import LogReader
-from tests.model.reference import Model
+from tests.model.reference import MICROS_PER_DAY, Model
 from tests.model.tables import TABLES, Difference, compare
 
 SAME, CANNOT_COMPARE, DIFFERENT = 0, 1, 3
 SHOWN_MAX = 20
+# The purger goes by the database's clock, and on while this compares.
+PURGER_AHEAD_MICROS = 3_600_000_000
 POLL_SECONDS = 0.2
 screen, errors = Console(highlight=False), Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -77,7 +79,7 @@ def verify(environment: Environment, timeout_seconds: float) -> Report:
     with psycopg.connect(environment.read_database_url, autocommit=True) as connection:
         with _settled(environment, reader, connection, client, deadline) as ends:
             say(f"making the reference model of {len(reader.events):,} events")
-            model = Model(reader.events)
+            model = Model(reader.events, forgotten_before(environment))
             report.events = len(reader.events)
             for table in TABLES:
                 say(table.name)
@@ -90,6 +92,13 @@ def verify(environment: Environment, timeout_seconds: float) -> Report:
     reader.close()
     report.seconds = time.monotonic() - began
     return report
+
+
+def forgotten_before(environment: Environment) -> int:
+    """In microseconds since 1970: a text that was replaced earlier may be gone; 0 where none ever goes."""
+    if environment.history_days == 0:
+        return 0
+    return now() - environment.history_days * MICROS_PER_DAY + PURGER_AHEAD_MICROS
 
 
 def _compare_readers(environment: Environment, model: Model, report: Report) -> None:

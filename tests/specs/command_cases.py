@@ -25,6 +25,8 @@ from schemas.types import (
     PostUnbookmarked,
     PostUnliked,
     ProfileEdited,
+    RoleGranted,
+    RoleRevoked,
     UserBlocked,
     UserErased,
     UserFollowed,
@@ -59,6 +61,14 @@ def registered(user_id: UUID, number: int = 0) -> UserRegistered:
 
 def erased(user_id: UUID, number: int = 900) -> UserErased:
     return UserErased(**_times(identifier(number), user_id))
+
+
+def role_granted(user_id: UUID, role: str = "admin", number: int = 150) -> RoleGranted:
+    return RoleGranted(**_times(identifier(number), user_id), role=role)
+
+
+def role_revoked(user_id: UUID, role: str = "admin", number: int = 160) -> RoleRevoked:
+    return RoleRevoked(**_times(identifier(number), user_id), role=role)
 
 
 def followed(follower_id: UUID, followee_id: UUID, number: int = 200) -> UserFollowed:
