@@ -176,11 +176,12 @@ def test_no_interleaving_leaves_a_gap(feeds: Feeds, seed: int) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feeds.store.__class__, reached.__name__, in_this_world)
-        for _ in range(600):
-            world.happen()
-        world.settle()
-        for reader in World.READERS:
-            for _ in range(20):
-                next(world.fillings.setdefault(reader, world.filling(reader)), None)
-            assert feeds.items(reader) is not None
-            world.check(reader, exactly=True)
+        for _ in range(12):
+            for _ in range(50):
+                world.happen()
+            world.settle()
+            for reader in World.READERS:
+                for _ in range(20):
+                    next(world.fillings.setdefault(reader, world.filling(reader)), None)
+                assert feeds.items(reader) is not None
+                world.check(reader, exactly=True)
