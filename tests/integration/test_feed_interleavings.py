@@ -35,7 +35,8 @@ from tests.specs.fold_cases import (
     unmuted,
 )
 
-RELATED = (followed, followed, followed, unfollowed, approved, blocked, unblocked, unblocked, muted, unmuted)
+# Endings of blocks and mutes come more often than their beginnings, so that there is somebody to read.
+RELATED = (followed, followed, approved, approved, unfollowed, blocked, unblocked, unblocked, muted, unmuted, unmuted)
 
 
 @pytest.fixture
@@ -64,18 +65,18 @@ class World:
         self.step += 1
         if choice < 0.25:
             self.logs[Partition("posts", number)].append(published(self.step, one))
-        elif choice < 0.31:
+        elif choice < 0.39:
             related = self.random.choice(RELATED)
             self.logs[Partition("graph", shard_of(one, PARTITIONS))].append(related(self.step, one, other))
-        elif choice < 0.45:
+        elif choice < 0.51:
             partition = self.random.choice(self.feeds.partitions)
             self.read[partition] = self.random.randint(self.read[partition], len(self.logs[partition]))
-        elif choice < 0.60:
+        elif choice < 0.66:
             self.advance(self.random.choice(self.feeds.partitions), self.random.randint(1, 4))
-        elif choice < 0.61:
+        elif choice < 0.665:
             self.feeds.redis.flushdb()
             self.feeds.fence()
-        elif choice < 0.62:
+        elif choice < 0.675:
             self.feeds.fence()
         else:
             next(self.fillings.setdefault(one, self.filling(one)), None)
@@ -175,11 +176,12 @@ def test_no_interleaving_leaves_a_gap(feeds: Feeds, seed: int) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feeds.store.__class__, reached.__name__, in_this_world)
-        for _ in range(600):
-            world.happen()
-        world.settle()
-        for reader in World.READERS:
-            for _ in range(20):
-                next(world.fillings.setdefault(reader, world.filling(reader)), None)
-            assert feeds.items(reader) is not None
-            world.check(reader, exactly=True)
+        for _ in range(12):
+            for _ in range(50):
+                world.happen()
+            world.settle()
+            for reader in World.READERS:
+                for _ in range(20):
+                    next(world.fillings.setdefault(reader, world.filling(reader)), None)
+                assert feeds.items(reader) is not None
+                world.check(reader, exactly=True)
