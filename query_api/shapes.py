@@ -108,6 +108,11 @@ class Reaction(serializers.Serializer[None]):
     at = serializers.DateTimeField()
 
 
+class Share(serializers.Serializer[None]):
+    user = Author()
+    at = serializers.DateTimeField()
+
+
 class ProfileCounts(serializers.Serializer[None]):
     followers = serializers.IntegerField()
     following = serializers.IntegerField()
@@ -187,6 +192,11 @@ class VersionPage(serializers.Serializer[None]):
 
 class ReactionPage(serializers.Serializer[None]):
     items = Reaction(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class SharePage(serializers.Serializer[None]):
+    items = Share(many=True)
     next = serializers.CharField(allow_null=True)
 
 

@@ -93,6 +93,8 @@ Cause = (
     | UserUnfollowed
     | PostLiked
     | PostUnliked
+    | PostShared
+    | PostUnshared
     | PostPublished
     | PostEdited
     | CommentAdded
@@ -123,6 +125,8 @@ def fold(events: Sequence[Event]) -> Changes:
                 _cause(changes, event, True, {"reaction": event.reaction}, [_liked(event)])
             case PostUnliked():
                 _cause(changes, event, False, {}, [_liked(event)])
+            case PostShared() | PostUnshared():
+                _cause(changes, event, isinstance(event, PostShared), {}, [_shared(event)])
             case CommentAdded():
                 _cause(changes, event, True, {}, _told_by_comment(event))
             case CommentEdited():
@@ -142,8 +146,6 @@ def fold(events: Sequence[Event]) -> Changes:
             case UserErased():
                 changes.erase(event.subject_id, event.event_id)
             case UserRegistered() | ProfileEdited() | PostBookmarked() | PostUnbookmarked():
-                pass
-            case PostShared() | PostUnshared():
                 pass
             case FollowRequested() | FollowApproved() | FollowRejected():
                 pass
@@ -167,6 +169,10 @@ def _followed(event: UserFollowed | UserUnfollowed) -> Told:
 
 def _liked(event: PostLiked | PostUnliked) -> Told:
     return Told(event.post_author_id, "like", "post", event.post_id, event.post_id)
+
+
+def _shared(event: PostShared | PostUnshared) -> Told:
+    return Told(event.post_author_id, "share", "post", event.post_id, event.post_id)
 
 
 def _told_by_comment(event: CommentAdded | CommentDeleted) -> Iterator[Told]:

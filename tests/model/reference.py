@@ -24,8 +24,10 @@ from schemas.types import (
     PostEdited,
     PostLiked,
     PostPublished,
+    PostShared,
     PostUnbookmarked,
     PostUnliked,
+    PostUnshared,
     ProfileEdited,
     UserErased,
     UserFollowed,
@@ -38,7 +40,7 @@ from tests.model.sets import NIL, greatest, grouped, newest, newest_first
 MICROS_PER_HOUR = 3_600_000_000
 MICROS_PER_DAY = 24 * MICROS_PER_HOUR
 HALF_LIFE_DAYS = 14
-LIKE_WEIGHT, COMMENT_WEIGHT = 1, 3
+LIKE_WEIGHT, COMMENT_WEIGHT, SHARE_WEIGHT = 1, 3, 4
 RANKED_ITEMS_MAX = 400
 E = TypeVar("E", bound=Any)
 F = TypeVar("F", bound=Any)
@@ -71,11 +73,18 @@ class Notification(NamedTuple):
     unread: bool
 
 
+class Item(NamedTuple):
+    """What can stand in a home feed, at the time in `item_id`: a post, or a share of it."""
+
+    item_id: UUID
+    post_id: UUID
+
+
 class Ranked(NamedTuple):
-    """One item of a ranked feed with its factors; a higher score comes first."""
+    """One item of a ranked feed with its factors; a higher score comes first, and of equal ones the newer item."""
 
     score: float
-    post: PostPublished
+    item: Item
     engagement: float
     affinity: float
 
@@ -249,6 +258,40 @@ class Model:
         }
 
     @cached_property
+    def share_words(self) -> dict[tuple[UUID, UUID], PostShared | PostUnshared]:
+        """The newest word of each (post, actor), the actor not being erased; the post need not be there."""
+        return newest(
+            (event for event in self._either(PostShared, PostUnshared) if event.subject_id not in self.erased),
+            by=lambda event: (event.post_id, event.subject_id),
+        )
+
+    @cached_property
+    def shares(self) -> dict[tuple[UUID, UUID], PostShared]:
+        """The active share of each (post, actor), the post being there and the actor not erased."""
+        return {
+            pair: event
+            for pair, event in self.share_words.items()
+            if isinstance(event, PostShared) and event.post_id in self.posts
+        }
+
+    @cached_property
+    def share_counts(self) -> Counter[UUID]:
+        return Counter(post_id for post_id, _ in self.shares)
+
+    @cached_property
+    def shares_by_actor(self) -> dict[UUID, set[Item]]:
+        return grouped((event.subject_id, Item(event.share_id, event.post_id)) for event in self.shares.values())
+
+    def shares_of(self, post_id: UUID) -> list[UUID]:
+        """Who shares a post and is there, the newest share first."""
+        found = {
+            event.share_id: actor_id
+            for (shared_id, actor_id), event in self.shares.items()
+            if shared_id == post_id and actor_id in self.persons
+        }
+        return [found[share_id] for share_id in newest_first(found)]
+
+    @cached_property
     def counted_comments(self) -> dict[UUID, CommentAdded]:
         """Every comment and reply that counts: not deleted, its post there and its author not erased."""
         return {
@@ -305,8 +348,13 @@ class Model:
             (event.subject_id, event.post_author_id, event.occurred_at // MICROS_PER_DAY)
             for event in self.counted_comments.values()
         )
+        shares = Counter(
+            (event.subject_id, event.post_author_id, event.occurred_at // MICROS_PER_DAY)
+            for event in self.shares.values()
+        )
         return {
-            key: likes[key] * LIKE_WEIGHT + comments[key] * COMMENT_WEIGHT for key in likes.keys() | comments.keys()
+            key: likes[key] * LIKE_WEIGHT + comments[key] * COMMENT_WEIGHT + shares[key] * SHARE_WEIGHT
+            for key in likes.keys() | comments.keys() | shares.keys()
         }
 
     @cached_property
@@ -328,7 +376,7 @@ class Model:
         return 1 + min(1.0, math.log(1 + total) / 4)
 
     def is_home_item(self, viewer_id: UUID, post: PostPublished) -> bool:
-        """Whether the post stands in the viewer's home feed."""
+        """Whether the post by itself, and not by a share, is an item of the viewer's home feed."""
         following = self.following.get(viewer_id, set())
         return (
             (post.subject_id == viewer_id or post.subject_id in following)
@@ -338,35 +386,48 @@ class Model:
             and self.may_see(viewer_id, post)
         )
 
-    def home(self, viewer_id: UUID) -> list[UUID]:
-        """The ids of the viewer's whole home feed, newest first."""
+    def home_items(self, viewer_id: UUID) -> set[Item]:
+        """Every item that could stand in the viewer's home feed; a post may have several."""
         if viewer_id not in self.persons:
-            return []
-        authors = {viewer_id} | self.following.get(viewer_id, set())
-        return newest_first(
-            post_id
-            for author_id in authors
+            return set()
+        following = self.following.get(viewer_id, set())
+        posts = {
+            Item(post_id, post_id)
+            for author_id in {viewer_id} | following
             for post_id in self.posts_by_author.get(author_id, set())
             if self.is_home_item(viewer_id, self.posts[post_id])
-        )
+        }
+        shares = {
+            item
+            for sharer_id in following & self.persons.keys()
+            for item in self.shares_by_actor.get(sharer_id, set())
+            if self.may_see(viewer_id, self.posts[item.post_id])
+        }
+        return posts | shares
+
+    def home(self, viewer_id: UUID) -> list[Item]:
+        """The viewer's whole home feed, newest first: each post once, at its newest item."""
+        items = self.home_items(viewer_id)
+        newest_of = greatest((item.post_id, item.item_id) for item in items)
+        return sorted((item for item in items if item.item_id == newest_of[item.post_id]), reverse=True)
 
     def ranked(self, viewer_id: UUID, at: int) -> list[Ranked]:
         """The newest 400 items of the home feed, in ranked order at `at` (microseconds since 1970)."""
-        items = [
-            self.ranked_item(viewer_id, self.posts[post_id], at) for post_id in self.home(viewer_id)[:RANKED_ITEMS_MAX]
-        ]
-        return sorted(items, key=lambda item: (item.score, item.post.post_id.int), reverse=True)
+        items = [self.ranked_item(viewer_id, item, at) for item in self.home(viewer_id)[:RANKED_ITEMS_MAX]]
+        return sorted(items, key=lambda ranked: (ranked.score, ranked.item.item_id.int), reverse=True)
 
-    def ranked_item(self, viewer_id: UUID, post: PostPublished, at: int) -> Ranked:
-        """One post with its factors as they are at `at`."""
-        engagement = self.likes[post.post_id] + 2.5 * self.comment_counts[post.post_id] + 1
+    def ranked_item(self, viewer_id: UUID, item: Item, at: int) -> Ranked:
+        """One item with its factors as they are at `at`: its post's age, author and counts."""
+        post = self.posts[item.post_id]
+        reactions = self.likes[post.post_id] + 2.5 * self.comment_counts[post.post_id]
+        engagement = reactions + 3 * self.share_counts[post.post_id] + 1
         age_hours = max(0.0, (at - post.occurred_at) / MICROS_PER_HOUR)
         affinity = self.affinity(viewer_id, post.subject_id, at)
-        return Ranked(engagement / (age_hours + 2) ** 1.8 * affinity, post, engagement, affinity)
+        return Ranked(engagement / (age_hours + 2) ** 1.8 * affinity, item, engagement, affinity)
 
-    def ranked_home(self, viewer_id: UUID, at: int) -> list[UUID]:
-        """The ids of the whole ranked feed: the newest 400 by score, then what is older by recency."""
-        return [item.post.post_id for item in self.ranked(viewer_id, at)] + self.home(viewer_id)[RANKED_ITEMS_MAX:]
+    def ranked_home(self, viewer_id: UUID, at: int) -> list[Item]:
+        """The whole ranked feed: the newest 400 items by score, then what is older by recency."""
+        return [ranked.item for ranked in self.ranked(viewer_id, at)] + self.home(viewer_id)[RANKED_ITEMS_MAX:]
 
     def global_feed(self, viewer_id: UUID | None = None) -> list[UUID]:
         """The ids of the public posts that the viewer may see, newest first."""

@@ -1,17 +1,34 @@
 """Given what people published and whom they follow, then what warm feeds must do. Cannot catch: whether they do it."""
 
 from projectors.feed.fold import FeedChanges, fold
-from schemas.types import Event, PostDeleted, PostPublished, UserErased, UserFollowed, UserUnfollowed
+from schemas.types import (
+    Event,
+    PostDeleted,
+    PostPublished,
+    PostShared,
+    PostUnshared,
+    UserErased,
+    UserFollowed,
+    UserUnfollowed,
+)
+from shared.feed_item import FeedItem
 from tests.specs.fold_cases import (
     ANA,
     BEN,
     deleted,
     erased,
     followed,
+    identifier,
     one_of_each_kind,
     published,
+    shared,
     unfollowed,
+    unshared,
 )
+
+
+def of_post(event: PostPublished) -> FeedItem:
+    return FeedItem.of_post(event.post_id)
 
 
 def delivered(*events: Event) -> FeedChanges:
@@ -23,13 +40,26 @@ def delivered(*events: Event) -> FeedChanges:
 
 def test_posts_are_pushed_by_author() -> None:
     one, two, other = published(1, ANA), published(2, ANA, visibility="private"), published(3, BEN)
-    assert delivered(one, two, other) == FeedChanges(pushed={ANA: {one.post_id, two.post_id}, BEN: {other.post_id}})
+    assert delivered(one, two, other) == FeedChanges(pushed={ANA: {of_post(one), of_post(two)}, BEN: {of_post(other)}})
 
 
 def test_a_deleted_post_is_taken_out_of_its_authors_audience() -> None:
     post = published(1, ANA)
     changes = delivered(post, deleted(2, post))
-    assert changes.removed == {ANA: {post.post_id}}
+    assert changes.removed == {ANA: {of_post(post)}}
+
+
+def test_a_share_is_an_item_of_its_own_for_the_sharers_audience_until_it_is_withdrawn() -> None:
+    post = published(1, ANA)
+    item = FeedItem(identifier(2), post.post_id)
+    assert delivered(shared(2, BEN, post)) == FeedChanges(pushed={BEN: {item}})
+    assert delivered(unshared(3, BEN, post, 2)) == FeedChanges(removed={BEN: {item}})
+
+
+def test_an_item_has_one_name_wherever_it_is_kept() -> None:
+    post, share = FeedItem.of_post(identifier(1)), FeedItem(identifier(2), identifier(1))
+    assert [FeedItem.of_member(item.member) for item in (post, share)] == [post, share]
+    assert post.member == identifier(1).hex < share.member == f"{identifier(2).hex}.{identifier(1).hex}"
 
 
 def test_a_follow_cools_the_follower_alone() -> None:
@@ -45,6 +75,6 @@ def test_erasure_ends_a_feed_and_an_audience_and_cools_nobody() -> None:
 
 
 def test_nothing_else_touches_feeds() -> None:
-    answered = (PostPublished, PostDeleted, UserFollowed, UserUnfollowed, UserErased)
+    answered = (PostPublished, PostDeleted, PostShared, PostUnshared, UserFollowed, UserUnfollowed, UserErased)
     others = [event for event in one_of_each_kind() if not isinstance(event, answered)]
     assert delivered(*others) == FeedChanges()

@@ -27,8 +27,10 @@ from tests.specs.fold_cases import (
     moment,
     one_of_each_kind,
     published,
+    shared,
     unfollowed,
     unliked,
+    unshared,
 )
 
 POST = published(1, ANA)
@@ -62,6 +64,15 @@ def test_an_undone_like_takes_its_notification_away_and_another_brings_it_back()
     assert told(delivered(fold, *undone)) == {(ANA, BEN, "like", "post", POST.post_id, POST.post_id, False)}
     again: list[Event] = [*undone, liked(4, BEN, POST)]
     assert told(delivered(fold, *again)) == {(ANA, BEN, "like", "post", POST.post_id, POST.post_id, True)}
+
+
+def test_a_share_tells_the_author_until_it_is_withdrawn_and_not_who_shares_their_own() -> None:
+    telling = (ANA, BEN, "share", "post", POST.post_id, POST.post_id)
+    assert told(delivered(fold, shared(2, BEN, POST))) == {(*telling, True)}
+    withdrawn: list[Event] = [shared(2, BEN, POST), unshared(3, BEN, POST, 2)]
+    assert told(delivered(fold, *withdrawn)) == {(*telling, False)}
+    assert told(delivered(fold, *withdrawn, shared(4, BEN, POST))) == {(*telling, True)}
+    assert told(delivered(fold, shared(2, ANA, POST), unshared(3, ANA, POST, 2))) == set()
 
 
 def test_a_follow_tells_the_followee_until_it_is_undone() -> None:
