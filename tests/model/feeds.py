@@ -14,7 +14,8 @@ import psycopg
 from query_api.feed.queries import home_ranked_ids, home_recent_ids
 from query_api.notifications.queries import unread_count
 from shared.feed_store import FeedPage
-from tests.model.reference import RANKED_ITEMS_MAX, Item, Model
+from tests.model.home import RANKED_ITEMS_MAX, Item
+from tests.model.reference import Model
 from tests.model.tables import Difference, shown
 
 READERS_ASKED_MAX = 200
@@ -27,7 +28,7 @@ def compare_warm(model: Model, warm: Iterable[tuple[UUID, FeedPage]]) -> tuple[i
         readers += 1
         held = {Item(*item) for item in page.items if page.floor is None or item.item_id > page.floor}
         # All items of a post, not only the one at which it stands: which that is, is decided when a page is built.
-        items = model.home_items(reader_id)
+        items = model.feeds.home_items(reader_id)
         shows = {item for item in held if item in items}
         wanted = {item for item in items if page.floor is None or item.item_id > page.floor}
         differences += [
@@ -53,9 +54,9 @@ def compare_answers(model: Model, readers: Sequence[UUID], ranked_at: int) -> tu
             differences.append(_first_difference(name, reader_id, expected, found))
 
     for reader_id in readers[:READERS_ASKED_MAX]:
-        recent = model.home(reader_id)[:RANKED_ITEMS_MAX]
+        recent = model.feeds.home(reader_id)[:RANKED_ITEMS_MAX]
         check("feed.recent", reader_id, recent, home_recent_ids(reader_id, RANKED_ITEMS_MAX))
-        ranked = [ranked.item for ranked in model.ranked(reader_id, ranked_at)]
+        ranked = [ranked.item for ranked in model.feeds.ranked(reader_id, ranked_at)]
         check("feed.ranked", reader_id, ranked, home_ranked_ids(reader_id, RANKED_ITEMS_MAX, ranked_at))
         check("notifications.unread", reader_id, model.unread_count(reader_id), unread_count(reader_id))
     return compared, differences

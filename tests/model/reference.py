@@ -6,7 +6,6 @@ SQL or the Redis functions, so that an error in one is not repeated in the other
 keeps indexes; feeds and notification lists are made when asked for.
 """
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
@@ -35,13 +34,10 @@ from schemas.types import (
     UserUnfollowed,
 )
 from tests.model.causes import EVENTS_THAT_TELL, Cause, causes_of
+from tests.model.home import MICROS_PER_DAY, HomeFeeds, Item
 from tests.model.sets import NIL, greatest, grouped, newest, newest_first
 
-MICROS_PER_HOUR = 3_600_000_000
-MICROS_PER_DAY = 24 * MICROS_PER_HOUR
-HALF_LIFE_DAYS = 14
 LIKE_WEIGHT, COMMENT_WEIGHT, SHARE_WEIGHT = 1, 3, 4
-RANKED_ITEMS_MAX = 400
 E = TypeVar("E", bound=Any)
 F = TypeVar("F", bound=Any)
 
@@ -71,22 +67,6 @@ class Notification(NamedTuple):
     cause: Cause
     read_event: UUID | None
     unread: bool
-
-
-class Item(NamedTuple):
-    """What can stand in a home feed, at the time in `item_id`: a post, or a share of it."""
-
-    item_id: UUID
-    post_id: UUID
-
-
-class Ranked(NamedTuple):
-    """One item of a ranked feed with its factors; a higher score comes first, and of equal ones the newer item."""
-
-    score: float
-    item: Item
-    engagement: float
-    affinity: float
 
 
 class Model:
@@ -338,6 +318,11 @@ class Model:
     # Affinity and feeds
 
     @cached_property
+    def feeds(self) -> HomeFeeds:
+        """Everybody's home feed."""
+        return HomeFeeds(self)
+
+    @cached_property
     def affinity_weights(self) -> dict[tuple[UUID, UUID, int], int]:
         """The weight of each (viewer, author, UTC day as days since 1970), where it is not zero."""
         likes = Counter(
@@ -356,78 +341,6 @@ class Model:
             key: likes[key] * LIKE_WEIGHT + comments[key] * COMMENT_WEIGHT + shares[key] * SHARE_WEIGHT
             for key in likes.keys() | comments.keys() | shares.keys()
         }
-
-    @cached_property
-    def _weights_by_pair(self) -> dict[tuple[UUID, UUID], set[tuple[int, int]]]:
-        return grouped(
-            ((viewer_id, author_id), (day, weight))
-            for (viewer_id, author_id, day), weight in self.affinity_weights.items()
-        )
-
-    def affinity(self, viewer_id: UUID, author_id: UUID, at: int) -> float:
-        """How close the viewer is to the author at `at` (microseconds since 1970), from 1 to 2."""
-        if viewer_id == author_id:
-            return 1.0
-        today = at // MICROS_PER_DAY
-        total = math.fsum(
-            weight * 2 ** (-max(0, today - day) / HALF_LIFE_DAYS)
-            for day, weight in self._weights_by_pair.get((viewer_id, author_id), set())
-        )
-        return 1 + min(1.0, math.log(1 + total) / 4)
-
-    def is_home_item(self, viewer_id: UUID, post: PostPublished) -> bool:
-        """Whether the post by itself, and not by a share, is an item of the viewer's home feed."""
-        following = self.following.get(viewer_id, set())
-        return (
-            (post.subject_id == viewer_id or post.subject_id in following)
-            and (
-                post.reply_to_id is None or post.reply_to_author_id == viewer_id or post.reply_to_author_id in following
-            )
-            and self.may_see(viewer_id, post)
-        )
-
-    def home_items(self, viewer_id: UUID) -> set[Item]:
-        """Every item that could stand in the viewer's home feed; a post may have several."""
-        if viewer_id not in self.persons:
-            return set()
-        following = self.following.get(viewer_id, set())
-        posts = {
-            Item(post_id, post_id)
-            for author_id in {viewer_id} | following
-            for post_id in self.posts_by_author.get(author_id, set())
-            if self.is_home_item(viewer_id, self.posts[post_id])
-        }
-        shares = {
-            item
-            for sharer_id in following & self.persons.keys()
-            for item in self.shares_by_actor.get(sharer_id, set())
-            if self.may_see(viewer_id, self.posts[item.post_id])
-        }
-        return posts | shares
-
-    def home(self, viewer_id: UUID) -> list[Item]:
-        """The viewer's whole home feed, newest first: each post once, at its newest item."""
-        items = self.home_items(viewer_id)
-        newest_of = greatest((item.post_id, item.item_id) for item in items)
-        return sorted((item for item in items if item.item_id == newest_of[item.post_id]), reverse=True)
-
-    def ranked(self, viewer_id: UUID, at: int) -> list[Ranked]:
-        """The newest 400 items of the home feed, in ranked order at `at` (microseconds since 1970)."""
-        items = [self.ranked_item(viewer_id, item, at) for item in self.home(viewer_id)[:RANKED_ITEMS_MAX]]
-        return sorted(items, key=lambda ranked: (ranked.score, ranked.item.item_id.int), reverse=True)
-
-    def ranked_item(self, viewer_id: UUID, item: Item, at: int) -> Ranked:
-        """One item with its factors as they are at `at`: its post's age, author and counts."""
-        post = self.posts[item.post_id]
-        reactions = self.likes[post.post_id] + 2.5 * self.comment_counts[post.post_id]
-        engagement = reactions + 3 * self.share_counts[post.post_id] + 1
-        age_hours = max(0.0, (at - post.occurred_at) / MICROS_PER_HOUR)
-        affinity = self.affinity(viewer_id, post.subject_id, at)
-        return Ranked(engagement / (age_hours + 2) ** 1.8 * affinity, item, engagement, affinity)
-
-    def ranked_home(self, viewer_id: UUID, at: int) -> list[Item]:
-        """The whole ranked feed: the newest 400 items by score, then what is older by recency."""
-        return [ranked.item for ranked in self.ranked(viewer_id, at)] + self.home(viewer_id)[RANKED_ITEMS_MAX:]
 
     def global_feed(self, viewer_id: UUID | None = None) -> list[UUID]:
         """The ids of the public posts that the viewer may see, newest first."""

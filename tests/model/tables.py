@@ -20,7 +20,8 @@ from schemas.types import (
     UserFollowed,
 )
 from shared.ids import datetime_of
-from tests.model.reference import MICROS_PER_DAY, Model, Said
+from tests.model.home import MICROS_PER_DAY
+from tests.model.reference import Model, Said
 
 Key = tuple[Any, ...]
 Row = tuple[Any, ...]

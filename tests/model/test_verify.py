@@ -116,7 +116,7 @@ def test_what_was_changed_is_named(installation: Installation, events: list[Even
     model = Model(events)
     post_id = max(model.likes, key=lambda each: (model.likes[each], each))
     follower_id, followee_id = min(model.follows)
-    reader_id = next(person for person in sorted(model.persons) if model.home(person))
+    reader_id = next(person for person in sorted(model.persons) if model.feeds.home(person))
     notification = min(model.notifications.values())
     with psycopg.connect(installation.environment.read_database_url, autocommit=True) as connection:
         connection.execute("update counters.post_count set likes = likes + 1 where post_id = %s", (post_id,))
@@ -127,7 +127,7 @@ def test_what_was_changed_is_named(installation: Installation, events: list[Even
         )
         connection.execute("delete from delivery.frame where notification_id = %s", (notification.id,))
     shard = shard_of(reader_id, installation.environment.feed_shards)
-    installation.redis.zrem(shard_key(shard, f"feed:{reader_id.hex}"), FeedItem(*model.home(reader_id)[0]).member)
+    installation.redis.zrem(shard_key(shard, f"feed:{reader_id.hex}"), FeedItem(*model.feeds.home(reader_id)[0]).member)
 
     status, report, errors = verify(installation)
     assert status == 3, errors

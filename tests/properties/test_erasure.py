@@ -36,8 +36,8 @@ def seen(model: Model, viewer_id: UUID) -> dict[str, Any]:
     """All that one person sees."""
     at = max((post.occurred_at for post in model.posts.values()), default=0)
     return {
-        "home": model.home(viewer_id),
-        "ranked": model.ranked_home(viewer_id, at),
+        "home": model.feeds.home(viewer_id),
+        "ranked": model.feeds.ranked_home(viewer_id, at),
         "global": model.global_feed(viewer_id),
         "posts": {author_id: model.posts_of(author_id, viewer_id) for author_id in model.persons},
         "comments": {post_id: model.comments_under(post_id) for post_id in model.posts},
