@@ -17,7 +17,7 @@ from command_api.notifications.state import ReadMark
 from command_api.posts import state as posts
 from command_api.posts.state import FOLLOWERS, PUBLIC, Comment, Post
 from command_api.reactions import state as reactions
-from command_api.reactions.state import Bookmark, Reaction
+from command_api.reactions.state import Bookmark, Reaction, Share
 from command_api.relationships import state as relationships
 from command_api.relationships.state import Block, Follow, Mute
 from schemas.types import (
@@ -55,7 +55,7 @@ from shared.ids import NIL, time_of
 
 # Pairs of ids: (follower, followee), (who blocks or mutes, whom), or (post, actor).
 Pair = tuple[UUID, UUID]
-Row = TypeVar("Row", Account, Post, Comment, Follow, Block, Mute, Reaction, Bookmark, ReadMark)
+Row = TypeVar("Row", Account, Post, Comment, Follow, Block, Mute, Reaction, Bookmark, Share, ReadMark)
 # What a draft has in place of the ids that are minted later.
 UNMINTED = NIL
 # What ends a post or a person. Edges of it do not touch its row, so that they need not wait for one another; an ending,
@@ -90,6 +90,7 @@ class Reads(msgspec.Struct, frozen=True, kw_only=True):
     mutes: tuple[Pair, ...] = ()
     reactions: tuple[Pair, ...] = ()
     bookmarks: tuple[Pair, ...] = ()
+    shares: tuple[Pair, ...] = ()
     read_mark: bool = False
 
 
@@ -108,6 +109,7 @@ class State:
         self.mutes: dict[Pair, Mute] = {}
         self.reactions: dict[Pair, Reaction] = {}
         self.bookmarks: dict[Pair, Bookmark] = {}
+        self.shares: dict[Pair, Share] = {}
         self.read_marks: dict[UUID, ReadMark] = {}
         self.seen: list[UUID] = []
         self.changed_accounts: set[UUID] = set()
@@ -118,6 +120,7 @@ class State:
         self.changed_mutes: set[Pair] = set()
         self.changed_reactions: set[Pair] = set()
         self.changed_bookmarks: set[Pair] = set()
+        self.changed_shares: set[Pair] = set()
         self.changed_read_marks: set[UUID] = set()
 
     def account(self, user_id: UUID) -> Account | None:
@@ -143,6 +146,9 @@ class State:
 
     def bookmark(self, post_id: UUID, actor_id: UUID) -> Bookmark | None:
         return self._looked_at(self.bookmarks.get((post_id, actor_id)))
+
+    def share(self, post_id: UUID, actor_id: UUID) -> Share | None:
+        return self._looked_at(self.shares.get((post_id, actor_id)))
 
     def read_mark(self, user_id: UUID) -> ReadMark | None:
         return self._looked_at(self.read_marks.get(user_id))
@@ -245,6 +251,8 @@ def minted(draft: Event, event_id: UUID) -> Event:
         changes["post_id"] = event_id
     elif isinstance(draft, CommentAdded):
         changes["comment_id"] = event_id
+    elif isinstance(draft, PostShared):
+        changes["share_id"] = event_id
     return msgspec.structs.replace(draft, **changes)
 
 
@@ -292,6 +300,9 @@ def evolve(state: State, event: Event) -> None:
         case PostBookmarked() | PostUnbookmarked():
             state.bookmarks[event.post_id, event.subject_id] = reactions.bookmark_set(event)
             state.changed_bookmarks.add((event.post_id, event.subject_id))
+        case PostShared() | PostUnshared():
+            state.shares[event.post_id, event.subject_id] = reactions.share_set(event)
+            state.changed_shares.add((event.post_id, event.subject_id))
         case UserFollowed() | UserUnfollowed() | FollowRequested() | FollowApproved() | FollowRejected():
             _set_follow(state, relationships.follow_set(event))
         case UserBlocked() | UserUnblocked():
@@ -312,8 +323,6 @@ def evolve(state: State, event: Event) -> None:
             if account is not None:
                 state.accounts[event.subject_id] = accounts.profile_edited(account, event)
                 state.changed_accounts.add(event.subject_id)
-        case PostShared() | PostUnshared():
-            pass
         case RoleGranted() | RoleRevoked():
             account = state.accounts.get(event.subject_id)
             if account is not None:

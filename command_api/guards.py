@@ -2,10 +2,10 @@
 
 Order of locks: accounts by id, then posts, then comments. The actors' accounts are locked FOR NO KEY UPDATE, which
 makes one person's writes follow one another; accounts, posts and comments that are only looked at, FOR KEY SHARE, which
-waits for nobody but a deletion, an erasure or a change of `private` (FOR UPDATE). Follows, mutes, reactions, bookmarks
-and read marks are written under their actor's account lock alone, so that it covers rows that are not there yet, too.
-A block, and whatever a followee decides of somebody's follow, takes both people's locks (`counterparts`): each of the
-two can then rely on what it read under its own.
+waits for nobody but a deletion, an erasure or a change of `private` (FOR UPDATE). Follows, mutes, reactions, bookmarks,
+shares and read marks are written under their actor's account lock alone, so that it covers rows that are not there yet,
+too. A block, and whatever a followee decides of somebody's follow, takes both people's locks (`counterparts`): each of
+the two can then rely on what it read under its own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from command_api.accounts.state import REGISTERING, Account
 from command_api.decision import Pair, Reads, State
 from command_api.notifications.state import ReadMark
 from command_api.posts.state import FOLLOWERS, PUBLIC, Comment, Post
-from command_api.reactions.state import Bookmark, Reaction
+from command_api.reactions.state import Bookmark, Reaction, Share
 from command_api.relationships.state import Block, Follow, Mute
 from shared.ids import NIL
 
@@ -53,6 +53,7 @@ def load(cursor: Cursor[Any], reads: Sequence[Reads]) -> State:
     _load_mutes(cursor, state, {pair for read in reads for pair in read.mutes})
     _load_reactions(cursor, state, {pair for read in reads for pair in read.reactions})
     _load_bookmarks(cursor, state, {pair for read in reads for pair in read.bookmarks})
+    _load_shares(cursor, state, {pair for read in reads for pair in read.shares})
     _load_read_marks(cursor, state, {read.actor_id for read in reads if read.read_mark})
     return state
 
@@ -201,6 +202,16 @@ def _load_bookmarks(cursor: Cursor[Any], state: State, pairs: set[Pair]) -> None
         state.bookmarks.update(((row[0], row[1]), Bookmark(*row)) for row in cursor.fetchall())
 
 
+def _load_shares(cursor: Cursor[Any], state: State, pairs: set[Pair]) -> None:
+    if pairs:
+        cursor.execute(
+            "SELECT post_id, actor_id, active, share_id, last_event FROM share"
+            " JOIN unnest(%s::uuid[], %s::uuid[]) AS wanted (post_id, actor_id) USING (actor_id, post_id)",
+            _columns(pairs),
+        )
+        state.shares.update(((row[0], row[1]), Share(*row)) for row in cursor.fetchall())
+
+
 def _load_read_marks(cursor: Cursor[Any], state: State, user_ids: set[UUID]) -> None:
     if user_ids:
         cursor.execute(
@@ -251,6 +262,14 @@ def save(cursor: Cursor[Any], state: State) -> None:
         ("uuid", "uuid", "bool", "uuid"),
         "(actor_id, post_id) DO UPDATE SET active = excluded.active, last_event = excluded.last_event",
         [state.bookmarks[key] for key in state.changed_bookmarks],
+    )
+    _save(
+        cursor,
+        "share (post_id, actor_id, active, share_id, last_event)",
+        ("uuid", "uuid", "bool", "uuid", "uuid"),
+        "(actor_id, post_id) DO UPDATE SET active = excluded.active, share_id = excluded.share_id,"
+        " last_event = excluded.last_event",
+        [state.shares[key] for key in state.changed_shares],
     )
     _save(
         cursor,

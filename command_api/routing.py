@@ -26,11 +26,20 @@ from command_api.posts.commands.delete_post import DeletePost
 from command_api.posts.commands.edit_comment import EditComment
 from command_api.posts.commands.edit_post import EditPost
 from command_api.posts.commands.publish_post import PublishPost
-from command_api.reactions.commands import bookmark_post, like_post, unbookmark_post, unlike_post
+from command_api.reactions.commands import (
+    bookmark_post,
+    like_post,
+    share_post,
+    unbookmark_post,
+    unlike_post,
+    unshare_post,
+)
 from command_api.reactions.commands.bookmark_post import BookmarkPost
 from command_api.reactions.commands.like_post import LikePost
+from command_api.reactions.commands.share_post import SharePost
 from command_api.reactions.commands.unbookmark_post import UnbookmarkPost
 from command_api.reactions.commands.unlike_post import UnlikePost
+from command_api.reactions.commands.unshare_post import UnsharePost
 from command_api.relationships.commands import (
     approve_follow,
     block_user,
@@ -67,6 +76,8 @@ Command = (
     | UnlikePost
     | BookmarkPost
     | UnbookmarkPost
+    | SharePost
+    | UnsharePost
     | FollowUser
     | UnfollowUser
     | ApproveFollow
@@ -103,6 +114,8 @@ HANDLERS: dict[type[Command], Handler] = {
     UnlikePost: Handler(unlike_post.reads, unlike_post.decide),
     BookmarkPost: Handler(bookmark_post.reads, bookmark_post.decide),
     UnbookmarkPost: Handler(unbookmark_post.reads, unbookmark_post.decide),
+    SharePost: Handler(share_post.reads, share_post.decide),
+    UnsharePost: Handler(unshare_post.reads, unshare_post.decide),
     FollowUser: Handler(follow_user.reads, follow_user.decide),
     UnfollowUser: Handler(unfollow_user.reads, unfollow_user.decide),
     ApproveFollow: Handler(approve_follow.reads, approve_follow.decide),

@@ -41,6 +41,7 @@ urlpatterns: list[URLPattern] = [
     path(V1 + "posts/<id:post_id>/comments/", posts.Comments.as_view()),
     path(V1 + "posts/<id:post_id>/like/", reactions.PostReaction.as_view()),
     path(V1 + "posts/<id:post_id>/bookmark/", reactions.PostBookmark.as_view()),
+    path(V1 + "posts/<id:post_id>/share/", reactions.PostShare.as_view()),
     path(V1 + "comments/<id:comment_id>/", posts.Comment.as_view()),
     path(V1 + "users/me/", accounts.Me.as_view()),
     path(V1 + "users/<str:person>/follow/", relationships.UserFollow.as_view()),

@@ -108,6 +108,11 @@ class Reaction(serializers.Serializer[None]):
     at = serializers.DateTimeField()
 
 
+class Share(serializers.Serializer[None]):
+    user = Author()
+    at = serializers.DateTimeField()
+
+
 class ProfileCounts(serializers.Serializer[None]):
     followers = serializers.IntegerField()
     following = serializers.IntegerField()
@@ -205,6 +210,11 @@ class VersionPage(serializers.Serializer[None]):
 
 class ReactionPage(serializers.Serializer[None]):
     items = Reaction(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class SharePage(serializers.Serializer[None]):
+    items = Share(many=True)
     next = serializers.CharField(allow_null=True)
 
 

@@ -10,7 +10,7 @@ from query_api.ops.projections import ProjectionsView
 from query_api.posts.api import CommentsView, CommentView, HistoryView, PostView, RepliesView
 from query_api.profiles.api import FollowersView, MeView, MyPostsView, UserPostsView, UserView
 from query_api.profiles.api import FollowingView as PersonFollowingView
-from query_api.reactions.api import BookmarksView, LikesView
+from query_api.reactions.api import BookmarksView, LikesView, SharesView
 
 V1 = "api/v1/"
 
@@ -29,6 +29,7 @@ urlpatterns = [
     path(V1 + "posts/<uuid:post_id>/", PostView.as_view()),
     path(V1 + "posts/<uuid:post_id>/history/", HistoryView.as_view()),
     path(V1 + "posts/<uuid:post_id>/likes/", LikesView.as_view()),
+    path(V1 + "posts/<uuid:post_id>/shares/", SharesView.as_view()),
     path(V1 + "posts/<uuid:post_id>/comments/", CommentsView.as_view()),
     path(V1 + "comments/<uuid:comment_id>/", CommentView.as_view()),
     path(V1 + "comments/<uuid:comment_id>/replies/", RepliesView.as_view()),

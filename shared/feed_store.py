@@ -6,7 +6,8 @@ How a cold feed is filled without a gap (the argument is in projectors/feed/func
     begun = store.begin(viewer_id)                                # None: somebody else filled it, read the page
     wait until PostgreSQL `graph` has reached begun.positions of topic graph; read whom the viewer follows
     joined = store.join(viewer_id, begun.nonce, followees)        # None: begin anew
-    wait until PostgreSQL `posts` has reached joined of topic posts; read their and the viewer's own newest items
+    wait until PostgreSQL has reached joined: `posts` of topic posts, `counters` of topic engagement; read the newest
+        items, the viewer's and theirs
     store.fill(viewer_id, begun.nonce, floor, items)              # False: begin anew
 
 `FeedUnavailable` from any of them (and a third failed attempt) means: answer straight from PostgreSQL.
@@ -21,6 +22,7 @@ from uuid import UUID, uuid4
 import redis
 
 from shared.environment import Environment
+from shared.feed_item import FeedItem
 from shared.position import Position
 
 CONNECT_SECONDS = 0.5
@@ -36,13 +38,13 @@ class FeedUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Newest first. Nothing newer than `floor` is missing; with None nothing lies below it either.
+    """Newest first. No item newer than the id `floor` is missing; with None nothing lies below it either.
 
     Fewer items than asked for means that the floor is reached: what is not newer than it is PostgreSQL's to answer.
     `nonce` stays the same for as long as the feed stays warm.
     """
 
-    items: list[UUID]
+    items: list[FeedItem]
     floor: UUID | None
     nonce: str
 
@@ -98,12 +100,14 @@ class FeedStore:
 
     @_available
     def page(self, user_id: UUID, before: UUID | None, limit: int) -> FeedPage | None:
-        """The newest items older than `before` (None: the newest of all); None when the feed is cold."""
+        """The newest items older than the item `before` (None: the newest of all); None when the feed is cold."""
         found = self._call("feed_page", user_id, user_id.hex, before.hex if before else "", limit)
         if found[0] != "warm":
             return None
         _, nonce, floor, *items = found
-        return FeedPage(items=[_id(item) for item in items], floor=_id(floor) if floor else None, nonce=nonce)
+        return FeedPage(
+            items=[FeedItem.of_member(item) for item in items], floor=_id(floor) if floor else None, nonce=nonce
+        )
 
     @_available
     def begin(self, user_id: UUID) -> Begun | None:
@@ -115,7 +119,7 @@ class FeedStore:
 
     @_available
     def join(self, user_id: UUID, nonce: str, authors: Iterable[UUID]) -> list[Position] | None:
-        """Has everything that these authors and the reader publish from now on pushed; answers where the shard stands.
+        """Has all that these authors and the reader publish or share from now on pushed; answers where the shard is.
 
         None when a relationship has changed since `begin` (or the filling took longer than a minute): begin anew. An
         empty list when the feed is warm already.
@@ -125,15 +129,15 @@ class FeedStore:
         return None if state == "cold" else _positions(positions)
 
     @_available
-    def fill(self, user_id: UUID, nonce: str, floor: UUID | None, items: Sequence[UUID]) -> bool:
+    def fill(self, user_id: UUID, nonce: str, floor: UUID | None, items: Sequence[FeedItem]) -> bool:
         """Makes the feed warm. `items` are the newest of those it could ever show while these follows stand.
 
-        `floor` is the oldest of them if there may be older ones, or None if these are all. At most `items_max` are
-        kept. False when the nonce no longer counts: begin anew.
+        `floor` is the id of the oldest of them if there may be older ones, or None if these are all. At most
+        `items_max` are kept. False when the nonce no longer counts: begin anew.
         """
         lowest = floor.hex if floor else ""
-        hexes = [item.hex for item in items]
-        answer = self._call("feed_fill", user_id, user_id.hex, nonce, self._items_max, lowest, *hexes)
+        members = [item.member for item in items]
+        answer = self._call("feed_fill", user_id, user_id.hex, nonce, self._items_max, lowest, *members)
         return bool(answer == "warm")
 
     @_available

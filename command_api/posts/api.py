@@ -47,12 +47,7 @@ class Posts(CommandView):
             quote_of=body["quote_of"],
             people=people_named(body["content"]),
         )
-
-        def respond(event: Event | None) -> tuple[int, Any]:
-            assert isinstance(event, PostPublished)
-            return 201, shapes.post(event, command, author)
-
-        return self.carry_out(request, command, respond)
+        return publication(self, request, command, author)
 
 
 class Post(CommandView):
@@ -149,6 +144,16 @@ class Comment(CommandView):
         NoBody.of(request)
         command = DeleteComment(self.actor_id(request), comment_id)
         return self.carry_out(request, command, lambda event: (200, {"id": str(comment_id), "deleted": True}))
+
+
+def publication(view: CommandView, request: Request, command: PublishPost, author: Person) -> Response:
+    """Publishes; answers the post's own shape, 201."""
+
+    def respond(event: Event | None) -> tuple[int, Any]:
+        assert isinstance(event, PostPublished)
+        return 201, shapes.post(event, command, author)
+
+    return view.carry_out(request, command, respond)
 
 
 def writer(actor_id: UUID) -> Person:

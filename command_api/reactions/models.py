@@ -1,4 +1,4 @@
-"""The guard tables of reactions and bookmarks."""
+"""The guard tables of reactions, bookmarks and shares."""
 
 from django.db import models
 
@@ -28,3 +28,17 @@ class BookmarkGuard(models.Model):
 
     class Meta:
         db_table = "bookmark"
+
+
+class ShareGuard(models.Model):
+    """Whether a person shares a post, and under which id; written only under their account lock."""
+
+    pk = models.CompositePrimaryKey("actor_id", "post_id")
+    actor_id = models.UUIDField()
+    post_id = models.UUIDField()
+    active = models.BooleanField()
+    share_id = models.UUIDField()
+    last_event = models.UUIDField()
+
+    class Meta:
+        db_table = "share"

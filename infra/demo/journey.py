@@ -26,7 +26,7 @@ class Couple(NamedTuple):
 
 
 def meet(gateway_url: str, tell: Callable[[str], None]) -> Couple:
-    """Registers both, follows, publishes, reads, likes, comments, and hears of it live. Raises DemoFailure."""
+    """Registers both, follows, publishes, reads, likes, comments, hears of it live, shares. Raises DemoFailure."""
     suffix = secrets.token_hex(4)
     author, author_name = _newcomer(gateway_url, f"wren_{suffix}", "Wren", tell)
     follower, follower_name = _newcomer(gateway_url, f"robin_{suffix}", "Robin", tell)
@@ -39,6 +39,7 @@ def meet(gateway_url: str, tell: Callable[[str], None]) -> Couple:
     expect(frames.hello["unread"], 1, "unread in the hello frame")
     _like(couple, post.body["id"], tell)
     _comment(couple, post.body["id"], tell)
+    _share(couple, tell)
     return couple
 
 
@@ -121,6 +122,20 @@ def _comment(couple: Couple, post_id: str, tell: Callable[[str], None]) -> None:
     comments = couple.author.get(f"posts/{post_id}/comments/", after=made).body["items"]
     expect([one["content"] for one in comments], [text], "the post's comments")
     tell(f"@{couple.follower_name} commented {text!r}, and that arrived too")
+
+
+def _share(couple: Couple, tell: Callable[[str], None]) -> None:
+    text = "Rooks fly home at dusk."
+    post = couple.follower.post("posts/", {"content": text}, statuses=(201, 202))
+    shared = couple.author.post(f"posts/{post.body['id']}/share/")
+    expect(shared.body["shared"], True, "shared in the answer to a share")
+    page = couple.follower.get("feed/home/", after=shared, sort="recent", limit=5).body
+    found = [(item["post"]["id"], item["via"] and item["via"]["username"]) for item in page["items"]]
+    expect(found[:1], [(post.body["id"], couple.author_name)], "the follower's feed after a share, with its sharer")
+    expect(page["items"][0]["post"]["counts"]["shares"], 1, "counts.shares")
+    told = couple.follower.get("notifications/", after=shared, unread=1).body["items"]
+    expect_that("share" in [one["verb"] for one in told], "the follower was told of the share", told)
+    tell(f"@{couple.author_name} shared {text!r} by @{couple.follower_name}, and their feed says via whom")
 
 
 def _expect_notification(frame: dict[str, Any], verb: str, actor: str, target: dict[str, str]) -> None:

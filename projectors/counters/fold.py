@@ -1,6 +1,6 @@
 """Counts per post, comment and person, who cares for whom, and bookmarks: each derived from what an event sets.
 
-Affinity is whole numbers per viewer, author and UTC day (docs/semantics.md): a like weighs 1, a comment 3.
+Affinity is whole numbers per viewer, author and UTC day (docs/semantics.md): a like weighs 1, a comment 3, a share 4.
 """
 
 from collections.abc import Sequence
@@ -44,6 +44,7 @@ from shared.ids import day_of
 
 LIKE_WEIGHT = 1
 COMMENT_WEIGHT = 3
+SHARE_WEIGHT = 4
 
 POST = Table(
     name="post",
@@ -127,6 +128,31 @@ COMMENT = Table(
     ),
 )
 
+# A share that was withdrawn has no id any more; one made again has another, and stands where that one's time is.
+SHARE = Table(
+    name="share",
+    key={"post_id": "uuid", "actor_id": "uuid"},
+    groups={"edge": {"active": "boolean", "share_id": "uuid", "author_id": "uuid", "day": "integer"}},
+    whose={
+        "post_id": "author_id",
+        "actor_id": "actor_id",
+        "edge_event": "actor_id",
+        "active": "actor_id",
+        "share_id": "actor_id",
+        "author_id": "author_id",
+        "day": "actor_id",
+    },
+    erased_with=("actor_id", "author_id"),
+    gone_with=("post_id",),
+    counted="active",
+    counts=(
+        Count("post_count", "shares", {"post_id": "post_id"}),
+        Count(
+            "affinity", "weight", {"viewer_id": "actor_id", "author_id": "author_id", "day": "day"}, weight=SHARE_WEIGHT
+        ),
+    ),
+)
+
 # Nobody is shown what somebody keeps, so nothing is counted. A bookmark outlives its post, which then shows as not
 # available.
 BOOKMARK = Table(
@@ -202,6 +228,12 @@ def fold(events: Sequence[Event]) -> Changes:
             case PostBookmarked() | PostUnbookmarked():
                 kept = (isinstance(event, PostBookmarked), event.occurred_at)
                 changes.set(BOOKMARK, (event.subject_id, event.post_id), "edge", event.event_id, kept)
+            case PostShared():
+                share = (True, event.share_id, event.post_author_id, day_of(event.occurred_at))
+                changes.set(SHARE, (event.post_id, event.subject_id), "edge", event.event_id, share)
+            case PostUnshared():
+                share_gone = (False, None, event.post_author_id, day_of(event.occurred_at))
+                changes.set(SHARE, (event.post_id, event.subject_id), "edge", event.event_id, share_gone)
             case PostPublished():
                 changes.set(POST, (event.post_id,), "created", event.event_id, (event.subject_id, event.quote_of_id))
             case PostDeleted():
@@ -212,8 +244,6 @@ def fold(events: Sequence[Event]) -> Changes:
             case UserRegistered() | ProfileEdited() | UserFollowed() | UserUnfollowed() | NotificationsRead():
                 pass
             case PostEdited() | CommentEdited():
-                pass
-            case PostShared() | PostUnshared():
                 pass
             case FollowRequested() | FollowApproved() | FollowRejected():
                 pass
@@ -233,7 +263,7 @@ def _place(event: CommentAdded | CommentDeleted) -> tuple[UUID, UUID, UUID]:
 PROJECTION = PostgresProjection(
     name="counters",
     topics=("accounts", "posts", "engagement"),
-    tables=(POST, REACTION, COMMENT, BOOKMARK),
+    tables=(POST, REACTION, COMMENT, BOOKMARK, SHARE),
     fold=fold,
     tables_sql=Path(__file__).parent / "tables.sql",
     count_tables=COUNT_TABLES,

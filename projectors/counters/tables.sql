@@ -46,6 +46,21 @@ create table if not exists counters.bookmark (
 
 create index if not exists bookmark_newest on counters.bookmark (actor_id, edge_event desc) where active;
 
+create table if not exists counters.share (
+  post_id uuid not null,
+  actor_id uuid not null,
+  edge_event uuid,
+  active boolean,
+  share_id uuid,
+  author_id uuid,
+  day integer,
+  primary key (post_id, actor_id)
+) with (fillfactor = 90);
+
+-- Who shared a post, and what somebody shared, newest first; a home feed's refill reads the latter alone.
+create index if not exists share_newest on counters.share (post_id, share_id desc) where active;
+create index if not exists share_newest_by on counters.share (actor_id, share_id desc) include (post_id) where active;
+
 create table if not exists counters.post_count (
   post_id uuid primary key,
   likes bigint not null default 0,

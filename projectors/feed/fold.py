@@ -37,14 +37,15 @@ from schemas.types import (
     UserUnfollowed,
     UserUnmuted,
 )
+from shared.feed_item import FeedItem
 
 
 @dataclass
 class FeedChanges:
     """Sets only, so that neither the order of the events nor a redelivery matters. An item's time is in its id."""
 
-    pushed: dict[UUID, set[UUID]] = field(default_factory=dict)  # author -> items for their audience
-    removed: dict[UUID, set[UUID]] = field(default_factory=dict)  # author -> items that are gone
+    pushed: dict[UUID, set[FeedItem]] = field(default_factory=dict)  # author or sharer -> items for their audience
+    removed: dict[UUID, set[FeedItem]] = field(default_factory=dict)  # author or sharer -> items that are gone
     cooled: set[UUID] = field(default_factory=set)  # readers whose feed must be filled anew
     left: set[tuple[UUID, UUID]] = field(default_factory=set)  # (reader, author they are not to be pushed), cooled too
     erased: set[UUID] = field(default_factory=set)  # people whose feed and audience end
@@ -55,9 +56,13 @@ def fold(events: Sequence[Event]) -> FeedChanges:
     for event in events:
         match event:
             case PostPublished():
-                changes.pushed.setdefault(event.subject_id, set()).add(event.post_id)
+                changes.pushed.setdefault(event.subject_id, set()).add(FeedItem.of_post(event.post_id))
             case PostDeleted():
-                changes.removed.setdefault(event.subject_id, set()).add(event.post_id)
+                changes.removed.setdefault(event.subject_id, set()).add(FeedItem.of_post(event.post_id))
+            case PostShared():
+                changes.pushed.setdefault(event.subject_id, set()).add(FeedItem(event.share_id, event.post_id))
+            case PostUnshared():
+                changes.removed.setdefault(event.subject_id, set()).add(FeedItem(event.share_id, event.post_id))
             case UserFollowed():
                 changes.cooled.add(event.subject_id)
             case UserUnfollowed():
@@ -83,8 +88,6 @@ def fold(events: Sequence[Event]) -> FeedChanges:
                 pass
             case PostLiked() | PostUnliked() | PostBookmarked() | PostUnbookmarked():
                 pass
-            case PostShared() | PostUnshared():
-                pass
             case FollowRequested() | FollowRejected():
                 pass
             case RoleGranted() | RoleRevoked():
@@ -96,7 +99,7 @@ def fold(events: Sequence[Event]) -> FeedChanges:
 
 PROJECTION = RedisProjection(
     name="feed",
-    topics=("posts", "graph", "accounts"),
+    topics=("posts", "engagement", "graph", "accounts"),
     fold=fold,
     functions_lua=Path(__file__).with_name("functions.lua"),
 )

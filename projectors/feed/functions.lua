@@ -6,24 +6,25 @@
 --
 --   {s:K}:incarnation        a random string, made by the projector when it is absent; gone with a flush
 --   {s:K}:position           hash "topic:partition" -> "next offset:epoch", all partitions of all topics or none
---   {s:K}:warm:<reader>      hash nonce, incarnation, joined and, once filled, floor: an item, or "" when nothing lies below
+--   {s:K}:warm:<reader>      hash nonce, incarnation, joined and, once filled, floor: an item's id, or "" when nothing lies below
 --   {s:K}:feed:<reader>      sorted set item -> microseconds since 1970
 --   {s:K}:audience:<author>  set of the readers to whom this author's items are pushed
 --
--- Ids are 32 lowercase hex digits of a UUIDv7; an item's time is in its id (shared/ids.py), so the set's order, by time and
--- then by member, is the order of the ids, and ids compare as strings.
+-- An item is a post, "<post>", or a share, "<share>.<post>" (shared/feed_item.py). Ids are 32 lowercase hex digits of a
+-- UUIDv7, and an item's own comes first: its time is in its id (shared/ids.py), so the set's order, by time and then by
+-- member, is the order of the ids, and ids compare as strings.
 --
--- The invariant. A filled feed holds exactly the items newer than its floor that its reader, or those they follow and do not
--- mute, published, as far as the shard's position in `posts` reaches and with these relations as of its position in `graph`.
--- (It may hold more: an item since deleted, or one of an author whose unfollow PostgreSQL knows already. Every page is
--- filtered when it is built.)
+-- The invariant. A filled feed holds exactly the items newer than its floor that its reader published, or those they follow
+-- and do not mute published or shared, as far as the shard's positions in `posts` and `engagement` reach and with these
+-- relations as of its position in `graph`. (It may hold more: a post since deleted, a share since withdrawn or of such a
+-- post, or an item of somebody whose unfollow PostgreSQL knows already. Every page is filtered when it is built.)
 --
 -- Why it holds. Functions are atomic, and a shard's position moves in the same call as its sets. A reader's request does
 --
 --   begin   makes a nonce, empties the set and answers G, the position in `graph`. Then it waits until PostgreSQL has
 --           reached G and reads whom the reader follows.
---   join    puts the reader into the audiences and answers P, the position in `posts`. Then it waits until PostgreSQL has
---           reached P and reads the newest items.
+--   join    puts the reader into the audiences and answers P, the positions in `posts` and `engagement`. Then it waits until
+--           PostgreSQL has reached P and reads the newest items.
 --   fill    adds them, drops what is not newer than the floor, and sets the floor.
 --
 -- * A push before join lies below P: the items read contain it. A push after join finds the reader in the audience and adds
@@ -53,6 +54,8 @@ local FEED_SECONDS = WARM_SECONDS + 3600
 local FILLING_SECONDS = 60             -- from begin or join to the next step
 local UNTRIMMED_SHARE = 8              -- a feed may exceed its limit by one in eight before it is trimmed
 local ARGUMENTS_MAX = 4000             -- of one redis.call; Lua's stack holds 8,000
+local ID_DIGITS = 32
+local LAST = '~'                       -- after an id: the last of all members that begin with it
 
 local function shard_of(keys)
   return (string.gsub(keys[1], 'position$', ''))
@@ -62,6 +65,10 @@ local function score(item)
   local milliseconds = tonumber(string.sub(item, 1, 12), 16)
   local fraction = tonumber(string.sub(item, 14, 16), 16)
   return string.format('%.0f', milliseconds * 1000 + math.floor(fraction * 1000 / 4096))
+end
+
+local function id_of(item)
+  return string.sub(item, 1, ID_DIGITS)
 end
 
 local function cool(shard, reader)
@@ -92,7 +99,7 @@ local function trim(shard, reader, size, items_max)
   local feed = shard .. 'feed:' .. reader
   local newest_removed = redis.call('ZRANGE', feed, size - items_max - 1, size - items_max - 1)[1]
   redis.call('ZREMRANGEBYRANK', feed, 0, size - items_max - 1)
-  redis.call('HSET', shard .. 'warm:' .. reader, 'floor', newest_removed)
+  redis.call('HSET', shard .. 'warm:' .. reader, 'floor', id_of(newest_removed))
 end
 
 -- 'warm' and 'filling' are states under this very incarnation; anything else is 'cold'.
@@ -139,7 +146,8 @@ local function push(shard, incarnation, items_max, pushed)
           arriving[reader] = list
         end
         for nth, item in ipairs(items) do
-          if item > entry.floor then
+          -- What somebody shares is news to their followers and not to themselves.
+          if id_of(item) > entry.floor and (reader ~= author or #item == ID_DIGITS) then
             list[#list + 1] = scores[nth]
             list[#list + 1] = item
           end
@@ -214,7 +222,7 @@ end
 --
 -- One batch of one partition on one shard: sets and position move together, if the shard stands at or past `previous` and
 -- the caller is still the owner. A shard at or past `next` has made this step: 'already'.
--- packed = msgpack {push = {author -> items}, remove = {author -> items}, cool = {reader, ...}, leave = {reader, author,
+-- packed = msgpack {push = {author or sharer -> items}, remove = {author -> items}, cool = {reader, ...}, leave = {reader, author,
 -- reader, author, ...}, erase = {person, ...}}; what a shard's readers do not concern finds no key there.
 local function apply(keys, args)
   local shard, field = shard_of(keys), args[1]
@@ -295,7 +303,7 @@ end
 
 -- feed_fill(position, reader, nonce, items_max, floor, items...) -> 'warm' | 'cold'
 --
--- `items` are all that lie above `floor` ('' when there are no others), read after join as said above.
+-- `items` are all that lie above `floor`, an item's id ('' when there are no others), read after join as said above.
 local function fill(keys, args)
   local shard, reader = shard_of(keys), args[1]
   local items_max, floor = tonumber(args[3]), args[4]
@@ -314,8 +322,9 @@ local function fill(keys, args)
   end
   in_pieces('ZADD', feed, scored)
   if floor ~= '' then
-    redis.call('ZADD', feed, score(floor), floor)
-    redis.call('ZREMRANGEBYRANK', feed, 0, redis.call('ZRANK', feed, floor))
+    local mark = floor .. LAST
+    redis.call('ZADD', feed, score(floor), mark)
+    redis.call('ZREMRANGEBYRANK', feed, 0, redis.call('ZRANK', feed, mark))
   end
   redis.call('HSET', warm, 'floor', floor)
   local size = redis.call('ZCARD', feed)
@@ -329,7 +338,7 @@ end
 
 -- feed_page(position, reader, before, limit) -> {'warm', nonce, floor, items...} or {'cold'}
 --
--- Items older than `before` ('' for the newest), newest first, at most `limit`. Fewer than that means that the floor is
+-- Items older than the one with the id `before` ('' for the newest), newest first, at most `limit`. Fewer than that means that the floor is
 -- reached: what is not newer than it must be asked of PostgreSQL, unless it is ''. Reading keeps the feed warm.
 local function page(keys, args)
   local shard, reader = shard_of(keys), args[1]

@@ -119,6 +119,8 @@ Cause = (
     | UserBlocked
     | PostLiked
     | PostUnliked
+    | PostShared
+    | PostUnshared
     | PostPublished
     | PostEdited
     | CommentAdded
@@ -169,6 +171,8 @@ def fold(events: Sequence[Event]) -> Changes:
                 _cause(changes, event, True, {"reaction": event.reaction}, [_liked(event)])
             case PostUnliked():
                 _cause(changes, event, False, {}, [_liked(event)])
+            case PostShared() | PostUnshared():
+                _cause(changes, event, isinstance(event, PostShared), {}, [_shared(event)])
             case CommentAdded():
                 _cause(changes, event, True, {}, _told_by_comment(event))
             case CommentEdited():
@@ -189,8 +193,6 @@ def fold(events: Sequence[Event]) -> Changes:
                 changes.erase(event.subject_id, event.event_id)
             case UserRegistered() | ProfileEdited() | PostBookmarked() | PostUnbookmarked():
                 pass
-            case PostShared() | PostUnshared():
-                pass
             case RoleGranted() | RoleRevoked():
                 pass
             case _:
@@ -205,6 +207,10 @@ def notification_id(recipient_id: UUID, actor_id: UUID, verb: str, target_id: UU
 
 def _liked(event: PostLiked | PostUnliked) -> Told:
     return Told(event.post_author_id, "like", "post", event.post_id, event.post_id)
+
+
+def _shared(event: PostShared | PostUnshared) -> Told:
+    return Told(event.post_author_id, "share", "post", event.post_id, event.post_id)
 
 
 def _told_by_comment(event: CommentAdded | CommentDeleted) -> Iterator[Told]:

@@ -14,12 +14,17 @@ from query_api.cursors import (
     invalid_parameter,
     limit_of,
     read_cursor,
-    read_id_cursor,
     write_cursor,
-    write_id_cursor,
 )
 from query_api.described import read_of
-from query_api.feed.pages import HomePage, RankedPlace, first_ranked_page, next_ranked_page, recent_page
+from query_api.feed.pages import (
+    HomePage,
+    RankedPlace,
+    RecentPlace,
+    first_ranked_page,
+    next_ranked_page,
+    recent_page,
+)
 from query_api.feed.present import present_explanation, present_item
 from query_api.pipeline import read_page
 from query_api.posts.present import moment, present_post
@@ -36,7 +41,10 @@ RANKED, RECENT = "ranked", "recent"
 
 
 class HomeView(ReadView):
-    """Posts by the viewer and by those they follow. `sort=ranked` begins a session: its order stays while paged."""
+    """Posts by the viewer and by those they follow, and what these share (`via`), each post once, at its newest item.
+
+    `sort=ranked` begins a session: its order stays while paged.
+    """
 
     projections = ("posts", "counters", "profiles", "graph")
     bearer_required = True
@@ -64,10 +72,13 @@ class HomeView(ReadView):
 
     def _recent(self, request: Request, limit: int, explain: bool) -> Response:
         purpose = f"home-recent:{self.reader.hex}"
-        after = read_id_cursor(token_secret(), purpose, request.query_params.get("cursor"))
-        page = recent_page(self.reader, self._demanded, after, limit, clock.now() if explain else None)
+        value = read_cursor(token_secret(), purpose, request.query_params.get("cursor"))
+        place = None if value is None else RecentPlace.load(value)
+        page = recent_page(self.reader, self._demanded, place, limit, clock.now() if explain else None)
         answer_of(request._request).cache = page.cache
-        return page_response(request, _items(page, explain), write_id_cursor(token_secret(), purpose, page.next_key))
+        following = page.next_recent
+        cursor = None if following is None else write_cursor(token_secret(), purpose, following.dump())
+        return page_response(request, _items(page, explain), cursor)
 
     def _ranked(self, request: Request, limit: int, explain: bool) -> Response:
         purpose = f"home-ranked:{self.reader.hex}"
@@ -134,4 +145,4 @@ def _items(page: HomePage, explain: bool) -> list[object]:
         found = page.explained.get(post_id)
         return present_explanation(*found) if explain and found is not None else None
 
-    return [present_item(row, explanation(row.post_id)) for row in page.rows]
+    return [present_item(row, explanation(row.post.post_id)) for row in page.rows]

@@ -18,6 +18,7 @@ from query_api.consistency import Waiting
 from query_api.feed.candidates import followees, home_candidates
 from schemas.catalogue import topics
 from shared.environment import environment
+from shared.feed_item import FeedItem
 from shared.feed_store import FeedPage, FeedStore, FeedUnavailable
 from shared.position import Position
 
@@ -55,32 +56,48 @@ def _redis() -> _Redis:
 
 
 class HomeSkeleton:
-    """The candidates of one request: call it with the item to continue after and how many.
+    """The candidates of one request: call it with the item to continue after and how many; it answers items' ids.
 
     `demanded` is the position that the request demands; a warm feed that has not reached it is passed over, since
     PostgreSQL has.
-    Afterwards `cache` says where the items came from, and `is_pushed` does so for one item.
+    Afterwards `cache` says where the items came from, `is_pushed` does so for one item, and `items` has the posts.
+    `as_of` is the newest item of the first page of the list: shares that are newer do not count on the pages after it,
+    so that a post that somebody shares meanwhile stays where it was.
     """
 
-    def __init__(self, viewer_id: UUID, demanded: Position | None = None) -> None:
+    def __init__(self, viewer_id: UUID, demanded: Position | None = None, as_of: UUID | None = None) -> None:
         self.viewer_id = viewer_id
+        self.as_of = as_of
         self.cache = BYPASS
         self._pushed: set[UUID] = set()
+        self._posts: dict[UUID, UUID] = {}  # of each item given so far
         self._store = self._usable_store(demanded)
 
     def __call__(self, before: UUID | None, limit: int) -> list[UUID]:
+        found = self._found(before, limit)
+        self._posts.update(found)
+        if found and self.as_of is None:
+            self.as_of = found[0].item_id
+        return [item.item_id for item in found]
+
+    def items(self, ids: Sequence[UUID]) -> list[FeedItem]:
+        """Items that it answered, with their posts."""
+        return [FeedItem(item_id, self._posts[item_id]) for item_id in ids]
+
+    def is_pushed(self, item_id: UUID) -> bool:
+        """Whether the item came from the warm feed."""
+        return item_id in self._pushed
+
+    def _found(self, before: UUID | None, limit: int) -> list[FeedItem]:
         page = self._page(before, limit)
         if page is None:
             return home_candidates(self.viewer_id, before, limit)
-        self._pushed.update(page.items)
+        self._pushed.update(item.item_id for item in page.items)
         missing = limit - len(page.items)
         if missing == 0 or page.floor is None:
             return page.items
-        return page.items + home_candidates(self.viewer_id, page.items[-1] if page.items else before, missing)
-
-    def is_pushed(self, post_id: UUID) -> bool:
-        """Whether the item came from the warm feed."""
-        return post_id in self._pushed
+        last = page.items[-1].item_id if page.items else before
+        return page.items + home_candidates(self.viewer_id, last, missing)
 
     @staticmethod
     def source_of(pushed: bool) -> str:
@@ -146,18 +163,19 @@ def fill(store: FeedStore, viewer_id: UUID) -> bool:
     begun = store.begin(viewer_id)
     if begun is None:
         return True
-    _wait_for("graph", begun.positions)
+    _wait_for("graph", "graph", begun.positions)
     joined = store.join(viewer_id, begun.nonce, followees(viewer_id))
     if joined is None:
         return False
-    _wait_for("posts", joined)
+    _wait_for("posts", "posts", joined)
+    _wait_for("counters", "engagement", joined)
     limit = environment().feed_items_max
     items = home_candidates(viewer_id, None, limit)
-    return store.fill(viewer_id, begun.nonce, items[-1] if len(items) == limit else None, items)
+    return store.fill(viewer_id, begun.nonce, items[-1].item_id if len(items) == limit else None, items)
 
 
-def _wait_for(topic: LiteralString, positions: Sequence[Position]) -> None:
-    """Until the PostgreSQL projection named like the topic has reached these positions of it. Raises Behind."""
+def _wait_for(projection: LiteralString, topic: str, positions: Sequence[Position]) -> None:
+    """Until the projection in PostgreSQL has reached these positions of the topic. Raises Behind."""
     demanded = [each for each in positions if each.topic == topic]
     parameters = {
         "topic": topic,
@@ -166,8 +184,8 @@ def _wait_for(topic: LiteralString, positions: Sequence[Position]) -> None:
     }
     waiting = Waiting(FILL_WAIT_SECONDS)
     while True:
-        found = database.row(REACHED_SQL.format(schema=topic), parameters)
+        found = database.row(REACHED_SQL.format(schema=projection), parameters)
         if found is not None and found.reached:
             return
         if not waiting.again():
-            raise Behind(f"the projection {topic} has not reached {demanded}")
+            raise Behind(f"the projection {projection} has not reached {demanded}")

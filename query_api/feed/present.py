@@ -2,14 +2,15 @@
 
 from typing import Any
 
+from query_api.feed.queries import HomeRow
 from query_api.feed.ranking import Ranked
-from query_api.posts.present import moment, present_post
-from query_api.posts.queries import PostRow
+from query_api.posts.present import author, moment, present_post
 
 
-def present_item(row: PostRow, explain: dict[str, Any] | None = None) -> dict[str, Any]:
+def present_item(row: HomeRow, explain: dict[str, Any] | None = None) -> dict[str, Any]:
     """`via` is the sharer where the item is a share. `explain` is there when asked for."""
-    item = {"post": present_post(row), "via": None, "at": moment(row.created_at)}
+    via = row.via
+    item = {"post": present_post(row.post), "via": None if via is None else author(via), "at": moment(row.at)}
     return item if explain is None else item | {"explain": explain}
 
 

@@ -19,8 +19,9 @@ MICROS_PER_HOUR = 3_600_000_000
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An item that the viewer may see; `published_at` in microseconds since 1970, `affinity` 1 to 2."""
+    """An item that the viewer may see; `published_at` is its post's, in microseconds since 1970, `affinity` 1 to 2."""
 
+    item_id: UUID
     post_id: UUID
     published_at: int
     likes: int
@@ -34,6 +35,7 @@ class Candidate:
 class Ranked:
     """A candidate's place in the order: its score and what it was made of."""
 
+    item_id: UUID
     post_id: UUID
     age_hours: float
     engagement: float
@@ -59,11 +61,12 @@ def rank(candidate: Candidate, ranked_at: int) -> Ranked:
     engagement = candidate.likes + COMMENT_WEIGHT * candidate.comments + SHARE_WEIGHT * candidate.shares
     score = (engagement + 1) / (age_hours + 2) ** GRAVITY * candidate.affinity * (1 - candidate.moderation_score)
     return Ranked(
-        candidate.post_id, age_hours, engagement, candidate.affinity, candidate.moderation_score, score
+        candidate.item_id, candidate.post_id, age_hours, engagement,
+        candidate.affinity, candidate.moderation_score, score,
     )  # fmt: skip
 
 
 def ranked_order(candidates: Iterable[Candidate], ranked_at: int) -> list[Ranked]:
-    """Highest score first; equal scores newest first, by time then id, which is the order of the ids."""
+    """Highest score first; equal scores newest item first, by time then id, which is the order of the ids."""
     ranked = [rank(candidate, ranked_at) for candidate in candidates]
-    return sorted(ranked, key=lambda each: (each.score, each.post_id), reverse=True)
+    return sorted(ranked, key=lambda each: (each.score, each.item_id), reverse=True)

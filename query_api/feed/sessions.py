@@ -33,7 +33,12 @@ class Frozen:
     @property
     def oldest(self) -> UUID | None:
         """What is older than the session's last item by time follows by recency."""
-        return min((each.post_id for each in self.order), default=None)
+        return min((each.item_id for each in self.order), default=None)
+
+    @property
+    def newest(self) -> UUID | None:
+        """Shares that are newer came after the session began."""
+        return max((each.item_id for each in self.order), default=None)
 
 
 def freeze(frozen: Frozen) -> str:
@@ -42,10 +47,11 @@ def freeze(frozen: Frozen) -> str:
     factors = [(each.age_hours, each.engagement, each.affinity, each.moderation, each.score) for each in frozen.order]
     value = msgspec.msgpack.encode(
         {
-            "ids": b"".join(each.post_id.bytes for each in frozen.order),
+            "items": b"".join(each.item_id.bytes for each in frozen.order),
+            "posts": b"".join(each.post_id.bytes for each in frozen.order),
             "factors": factors,
             "beyond": frozen.beyond,
-            "pushed": [index for index, each in enumerate(frozen.order) if each.post_id in frozen.pushed],
+            "pushed": [index for index, each in enumerate(frozen.order) if each.item_id in frozen.pushed],
         }
     )
     try:
@@ -65,9 +71,12 @@ def thaw(session_id: str) -> Frozen:
     if value is None:
         raise Gone()
     found = msgspec.msgpack.decode(value)
-    ids = _ids(found["ids"])
-    order = [Ranked(post_id, *factors) for post_id, factors in zip(ids, found["factors"], strict=True)]
-    return Frozen(order, found["beyond"], frozenset(ids[index] for index in found["pushed"]))
+    items = _ids(found["items"])
+    order = [
+        Ranked(item_id, post_id, *factors)
+        for item_id, post_id, factors in zip(items, _ids(found["posts"]), found["factors"], strict=True)
+    ]
+    return Frozen(order, found["beyond"], frozenset(items[index] for index in found["pushed"]))
 
 
 def _ids(raw: bytes) -> Sequence[UUID]:

@@ -95,7 +95,7 @@ def present_post(row: PostRow) -> dict[str, Any]:
             "quotes": row.quotes,
             "reactions": row.reactions or {},
         },
-        "viewer": {"liked": row.liked, "shared": False, "bookmarked": row.bookmarked},
+        "viewer": {"liked": row.liked, "shared": row.shared, "bookmarked": row.bookmarked},
     }
     if row.quote_of_id is not None:
         shape["quoted_post"] = present_quoted(row.quote_of_id, row.quoted)

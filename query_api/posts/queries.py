@@ -4,7 +4,7 @@ Rows of erased people and of deleted posts are left out in every statement, and 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -49,7 +49,9 @@ select p.post_id, p.author_id, a.username, a.display_name, a.avatar_media_id, p.
        (select r.reaction from counters.reaction r
          where r.post_id = p.post_id and r.actor_id = %(viewer)s::uuid and r.active) as liked,
        exists (select from counters.bookmark b
-                where b.actor_id = %(viewer)s::uuid and b.post_id = p.post_id and b.active) as bookmarked,"""
+                where b.actor_id = %(viewer)s::uuid and b.post_id = p.post_id and b.active) as bookmarked,
+       exists (select from counters.share s
+                where s.post_id = p.post_id and s.actor_id = %(viewer)s::uuid and s.active) as shared,"""
     + FACTS_SQL
     + """
   from wanted w"""
@@ -94,6 +96,7 @@ class PostRow:
     reactions: dict[str, int] | None
     liked: str | None
     bookmarked: bool
+    shared: bool
     visibility: str
     author_private: bool
     reply_to_id: UUID | None
@@ -105,18 +108,30 @@ class PostRow:
     quoted: "PostRow | None" = None
 
 
+POST_COLUMNS = len(fields(PostRow)) - 1  # all but `quoted`
+
+
 def hydrate(ids: Sequence[UUID], viewer_id: UUID | None) -> dict[UUID, PostRow]:
     """The posts that are there, by id; whether the viewer may see them is for the rules. Quoted ones come ruled."""
-    found = {row.post_id: row for row in database.rows(HYDRATE_SQL, {"ids": list(ids), "viewer": viewer_id})}
+    return assembled(ids, database.rows(HYDRATE_SQL, {"ids": list(ids), "viewer": viewer_id}), viewer_id)
+
+
+def assembled(ids: Sequence[UUID], rows: Sequence[Any], viewer_id: UUID | None) -> dict[UUID, PostRow]:
+    """The posts of rows that begin with the columns of HYDRATE_SQL, the quoted ones in those that quote them."""
+    found = {row.post_id: row for row in rows}
     answer = {}
     for each in ids:
         row = found.get(each)
         if row is not None:
             quoted = found.get(row.quote_of_id)
-            seen = PostRow(*quoted) if quoted is not None and may_see(quoted, viewer_id) else None
-            post = PostRow(*row)
+            seen = _post_of(quoted) if quoted is not None and may_see(quoted, viewer_id) else None
+            post = _post_of(row)
             answer[each] = post if seen is None else replace(post, quoted=seen)
     return answer
+
+
+def _post_of(row: Any) -> PostRow:
+    return PostRow(*row[:POST_COLUMNS])
 
 
 def visible_post(post_id: UUID, viewer_id: UUID | None) -> PostRow | None:

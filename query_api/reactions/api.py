@@ -1,4 +1,4 @@
-"""Reactions to a post, and one's own bookmarks, over HTTP."""
+"""Reactions to a post, its shares, and one's own bookmarks, over HTTP."""
 
 from uuid import UUID
 
@@ -8,9 +8,16 @@ from rest_framework.response import Response
 from query_api.described import read_of
 from query_api.pipeline import read_page
 from query_api.posts.queries import visible_post
-from query_api.reactions.present import present_bookmark, present_reaction
-from query_api.reactions.queries import bookmarks, newest_bookmarks, newest_reactions, reactions
-from query_api.shapes import BookmarkPage, ReactionPage
+from query_api.reactions.present import present_bookmark, present_reaction, present_share
+from query_api.reactions.queries import (
+    bookmarks,
+    newest_bookmarks,
+    newest_reactions,
+    newest_shares,
+    reactions,
+    shares,
+)
+from query_api.shapes import BookmarkPage, ReactionPage, SharePage
 from query_api.views import ReadView, page_of
 from shared.errors import NotFound
 
@@ -35,6 +42,29 @@ class LikesView(ReadView):
                 limit=limit,
             ),
             present_reaction,
+        )
+
+
+class SharesView(ReadView):
+    """Who shared a post, newest first."""
+
+    projections = ("counters", "profiles", "posts", "graph")
+
+    @read_of("posts", "listPostShares", SharePage, paged=True, problems=(400, 401, 404))
+    def get(self, request: Request, post_id: UUID) -> Response:
+        if visible_post(post_id, self.viewer) is None:
+            raise NotFound("There is no such post here")
+        return page_of(
+            request,
+            f"shares:{post_id.hex}",
+            lambda after, limit: read_page(
+                lambda before, count: newest_shares(post_id, before, count),
+                lambda ids: shares(post_id, ids),
+                lambda row: True,
+                after=after,
+                limit=limit,
+            ),
+            present_share,
         )
 
 

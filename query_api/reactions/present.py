@@ -1,13 +1,17 @@
-"""Reactions and bookmarks in the shapes of the API: pure."""
+"""Reactions, shares and bookmarks in the shapes of the API: pure."""
 
 from typing import Any
 
 from query_api.posts.present import author, moment, present_post
-from query_api.reactions.queries import BookmarkRow, ReactionRow
+from query_api.reactions.queries import BookmarkRow, ReactionRow, ShareRow
 
 
 def present_reaction(row: ReactionRow) -> dict[str, Any]:
     return {"user": author(row), "reaction": row.reaction, "at": moment(row.at)}
+
+
+def present_share(row: ShareRow) -> dict[str, Any]:
+    return {"user": author(row), "at": moment(row.at)}
 
 
 def present_bookmark(row: BookmarkRow) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Who reacted to a post, and what somebody keeps: both by the event that did it, newest first."""
+"""Who reacted to a post, who shared it, and what somebody keeps: each by the event that did it, newest first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +24,19 @@ select r.edge_event, r.actor_id as author_id, r.reaction, a.username, a.display_
    and (own.blocks or own.blocked_by) is not true
    and not exists (select from counters.erased e where e.user_id = r.actor_id)
    and not exists (select from profiles.erased e where e.user_id = r.actor_id)"""
+
+SHARES_SQL: LiteralString = """
+select share_id from counters.share
+ where post_id = %(post)s and active and share_id < coalesce(%(before)s::uuid, %(last)s::uuid)
+ order by share_id desc limit %(limit)s"""
+
+SHARERS_SQL: LiteralString = """
+select s.share_id, s.actor_id as author_id, a.username, a.display_name, a.avatar_media_id
+  from counters.share s
+  join profiles.person a on a.user_id = s.actor_id and a.created_event is not null
+ where s.post_id = %(post)s and s.active and s.share_id = any(%(shares)s::uuid[])
+   and not exists (select from counters.erased e where e.user_id = s.actor_id)
+   and not exists (select from profiles.erased e where e.user_id = s.actor_id)"""
 
 BOOKMARKS_SQL: LiteralString = """
 select edge_event from counters.bookmark
@@ -52,6 +65,21 @@ class ReactionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ShareRow:
+    """One person's share; they are there."""
+
+    share_id: UUID
+    author_id: UUID
+    username: str
+    display_name: str | None
+    avatar_media_id: UUID | None
+
+    @property
+    def at(self) -> Any:
+        return datetime_of(time_of(self.share_id))
+
+
+@dataclass(frozen=True, slots=True)
 class BookmarkRow:
     """A post that somebody keeps; `post` is None when it is not, or not for them, to be seen."""
 
@@ -69,6 +97,18 @@ def reactions(post_id: UUID, events: Sequence[UUID], viewer_id: UUID | None) -> 
     """These reactions by event, without those of people who are not there, or hidden from the viewer."""
     found = database.rows(REACTORS_SQL, {"post": post_id, "events": list(events), "viewer": viewer_id})
     return {row.edge_event: ReactionRow(*row) for row in found}
+
+
+def newest_shares(post_id: UUID, before: UUID | None, limit: int) -> list[UUID]:
+    """A post's active shares, newest first."""
+    found = database.rows(SHARES_SQL, {"post": post_id, "before": before, "last": LAST_ID, "limit": limit})
+    return [row.share_id for row in found]
+
+
+def shares(post_id: UUID, share_ids: Sequence[UUID]) -> dict[UUID, ShareRow]:
+    """These shares by id, without those of people who are not there."""
+    found = database.rows(SHARERS_SQL, {"post": post_id, "shares": list(share_ids)})
+    return {row.share_id: ShareRow(*row) for row in found}
 
 
 def newest_bookmarks(actor_id: UUID, before: UUID | None, limit: int) -> list[UUID]:

@@ -15,9 +15,11 @@ from command_api.posts.commands.edit_comment import EditComment
 from command_api.posts.commands.edit_post import EditPost
 from command_api.posts.commands.publish_post import PublishPost
 from command_api.reactions.commands.bookmark_post import BookmarkPost
+from command_api.reactions.commands.share_post import SharePost
 from command_api.reactions.commands.unbookmark_post import UnbookmarkPost
+from command_api.reactions.commands.unshare_post import UnsharePost
 from command_api.routing import Command
-from schemas.types import CommentDeleted, PostEdited
+from schemas.types import CommentDeleted, PostEdited, PostShared, PostUnshared
 from shared import clock
 from shared.errors import NotFound
 from tests.command_api.people import log_of, outbox_row, people
@@ -69,6 +71,20 @@ def test_many_bookmarks_at_once_leave_the_guard_at_the_newest(guards: Guards) ->
     assert kinds == ["PostBookmarked", "PostUnbookmarked"] * (len(kinds) // 2) + ["PostBookmarked"] * (len(kinds) % 2)
     row = guards.execute("select active, last_event from bookmark where actor_id = %s", (ben,)).fetchone()
     assert row == (kinds[-1] == "PostBookmarked", changed[-1].event_id)
+
+
+def test_many_shares_at_once_take_turns_and_are_withdrawn_by_their_own_ids(guards: Guards) -> None:
+    ana, ben = people(2)
+    post = dispatch(PublishPost(actor_id=ana, content="share me")).event_id
+    commands: list[Command] = [SharePost(ben, post) if n % 2 else UnsharePost(ben, post) for n in range(32)]
+    outcomes: list[Outcome] = in_threads([partial(dispatch, command) for command in commands])
+    events = [outcome.event for outcome in sorted(outcomes, key=lambda outcome: outcome.event_id) if outcome.event]
+    kinds = [type(event).__name__ for event in events]
+    assert kinds == ["PostShared", "PostUnshared"] * (len(kinds) // 2) + ["PostShared"] * (len(kinds) % 2)
+    shares = [event.share_id for event in events if isinstance(event, PostShared | PostUnshared)]
+    assert shares[1::2] == shares[: len(shares) // 2 * 2 : 2] and len(set(shares[::2])) == len(shares[::2])
+    row = guards.execute("select active, share_id, last_event from share where actor_id = %s", (ben,)).fetchone()
+    assert row == (kinds[-1] == "PostShared", shares[-1], events[-1].event_id)
 
 
 def test_one_batch_may_edit_and_delete_the_same_comment(guards: Guards) -> None:

@@ -115,6 +115,42 @@ def test_bookmarks_are_set_and_cleared(ana: Api, ben: Api) -> None:
     problem(ben.delete(f"posts/{hidden['id']}/bookmark/"), 404, "not-found")
 
 
+def test_shares_are_set_and_withdrawn_and_each_has_its_own_id(ana: Api, ben: Api) -> None:
+    post = publish(ana)
+    path = f"posts/{post['id']}/share/"
+    first, same = ben.post(path), ben.post(path, {})
+    assert [first.status_code, same.status_code] == [201, 200] and position(first) == position(same)
+    assert first.json() == same.json() == {"post_id": post["id"], "shared": True, "share_id": first.json()["share_id"]}
+    assert position(first).topic == "engagement"
+    gone = [ben.delete(path), ben.delete(path)]
+    assert [answer.status_code for answer in gone] == [200, 200] and position(gone[0]) == position(gone[1])
+    assert gone[0].json() == {"post_id": post["id"], "shared": False, "share_id": None}
+    again = ben.post(path)
+    assert again.status_code == 201 and again.json()["share_id"] > first.json()["share_id"]
+    assert ana.post(path).status_code == 201, "one's own post, too"
+    problem(ben.post(path, {"reaction": "like"}), 400, "validation")
+    problem(ben.post(path, {"content": 5}), 400, "validation")
+    hidden = publish(ana, visibility="private")
+    problem(ben.post(f"posts/{hidden['id']}/share/"), 404, "not-found")
+    problem(ben.delete(f"posts/{hidden['id']}/share/"), 404, "not-found")
+    assert ana.delete(f"posts/{post['id']}/").status_code == 200
+    problem(ben.delete(path), 404, "not-found")
+
+
+def test_a_share_with_a_text_is_a_quote(ana: Api, ben: Api) -> None:
+    post = publish(ana)
+    path = f"posts/{post['id']}/share/"
+    quote = ben.post(path, {"content": "well said #rooks"})
+    assert quote.status_code == 201 and position(quote).topic == "posts"
+    assert quote.json()["quote_of"] == post["id"] and quote.json()["hashtags"] == ["rooks"]
+    assert quote.json()["author"]["id"] == ben.user["id"]
+    assert ben.post(path).status_code == 201, "a quote is no share"
+    problem(ben.post(path, {"content": " "}), 400, "validation", "/content")
+    problem(ben.post(path, {"content": "x" * 5_001}), 400, "validation", "/content")
+    hidden = publish(ana, visibility="private")
+    problem(ben.post(f"posts/{hidden['id']}/share/", {"content": "look"}), 404, "not-found")
+
+
 def test_a_profile_is_edited_and_every_answer_says_so() -> None:
     cleo = register("Cleo")
     answer = cleo.patch("users/me/", {"display_name": "Cleo B.", "bio": "rooks", "language": "de"})

@@ -15,12 +15,17 @@ from projectors.runtime.stores.port import Advance, Fence, Outcome, Partition
 from projectors.runtime.stores.redis import RedisStore
 from schemas.types import Event
 from shared.environment import Environment
-from shared.feed_store import FeedStore
+from shared.feed_item import FeedItem
+from shared.feed_store import FeedPage, FeedStore
 
 ITEMS_MAX = 8
 SHARDS = 2
 PARTITIONS = 2
 T = TypeVar("T")
+
+
+def ids_of(page: FeedPage) -> list[UUID]:
+    return [item.item_id for item in page.items]
 
 
 async def from_zero(partitions: Sequence[Partition]) -> dict[Partition, int]:
@@ -66,12 +71,13 @@ class Feeds:
         begun = self.readers.begin(reader)
         assert begun is not None
         assert self.readers.join(reader, begun.nonce, followees) is not None
-        assert self.readers.fill(reader, begun.nonce, floor, items)
+        assert self.readers.fill(reader, begun.nonce, floor, [FeedItem.of_post(each) for each in items])
         return begun.nonce
 
     def items(self, reader: UUID) -> list[UUID] | None:
+        """The ids of what the warm feed holds."""
         page = self.readers.page(reader, None, 100)
-        return None if page is None else page.items
+        return None if page is None else ids_of(page)
 
     def close(self) -> None:
         self.run(self.store.close())

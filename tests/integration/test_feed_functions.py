@@ -18,17 +18,39 @@ from projectors.runtime.stores.port import Advance, Fence, Outcome, Partition
 from projectors.runtime.stores.redis import EvictionIsOn, load_functions
 from schemas.types import Event
 from shared.environment import Environment
+from shared.feed_item import FeedItem
 from shared.feed_store import FeedPage, FeedStore, FeedUnavailable, shard_key, shard_of
 from shared.ids import mint, time_of
 from shared.position import Position
-from tests.integration.feeds import ITEMS_MAX, SHARDS, Feeds, from_zero, own_feeds
-from tests.specs.fold_cases import ANA, BEN, CLEO, DAN, deleted, erased, followed, identifier, published, unfollowed
+from tests.integration.feeds import ITEMS_MAX, SHARDS, Feeds, from_zero, ids_of, own_feeds
+from tests.specs.fold_cases import (
+    ANA,
+    BEN,
+    CLEO,
+    DAN,
+    deleted,
+    erased,
+    followed,
+    identifier,
+    published,
+    shared,
+    unfollowed,
+    unshared,
+)
 
 
 @pytest.fixture
 def feeds(servers: Environment, scratch_database: str) -> Iterator[Feeds]:
     with own_feeds(servers, scratch_database) as feeds:
         yield feeds
+
+
+def post(step: int) -> FeedItem:
+    return FeedItem.of_post(identifier(step))
+
+
+def share(step: int, of: int) -> FeedItem:
+    return FeedItem(identifier(step), identifier(of))
 
 
 def test_a_post_reaches_its_authors_warm_audience_and_the_author(feeds: Feeds) -> None:
@@ -56,17 +78,17 @@ def test_pages_follow_ids_even_within_a_microsecond(feeds: Feeds) -> None:
     feeds.warm(ANA, [], every)
     paged, before = [], None
     while page := feeds.readers.page(ANA, before, 2):
-        paged += page.items
+        paged += ids_of(page)
         if len(page.items) < 2:
             break
-        before = page.items[-1]
+        before = page.items[-1].item_id
     assert paged == every
 
 
 def test_a_fill_keeps_what_is_newer_than_the_floor_and_nothing_else(feeds: Feeds) -> None:
     nonce = feeds.warm(ANA, [BEN], [identifier(step) for step in (5, 4, 3)], floor=identifier(3))
     page = feeds.readers.page(ANA, None, 10)
-    assert page == FeedPage([identifier(5), identifier(4)], identifier(3), nonce)
+    assert page == FeedPage([post(5), post(4)], identifier(3), nonce)
     feeds.apply("posts", published(2, BEN), published(6, BEN))
     assert feeds.items(ANA) == [identifier(6), identifier(5), identifier(4)]
 
@@ -80,10 +102,10 @@ def test_trimming_raises_the_floor_to_the_newest_item_removed(feeds: Feeds) -> N
     feeds.apply("posts", published(40, BEN))
     page = feeds.readers.page(ANA, None, 100)
     assert page is not None
-    assert page.items == [identifier(40), *(identifier(step) for step in range(ITEMS_MAX + 1, 2, -1))]
+    assert ids_of(page) == [identifier(40), *(identifier(step) for step in range(ITEMS_MAX + 1, 2, -1))]
     assert page.floor == identifier(2)
     feeds.apply("posts", published(1, BEN), published(2, BEN))
-    assert feeds.items(ANA) == page.items
+    assert feeds.items(ANA) == ids_of(page)
 
 
 def test_a_fill_of_too_many_is_trimmed_too(feeds: Feeds) -> None:
@@ -102,7 +124,7 @@ def test_a_push_between_begin_and_fill_is_not_lost(feeds: Feeds) -> None:
     # The first post lies below the position that join answers, so PostgreSQL is read with it; the second does not.
     assert Position("posts", 0, 1) in joined
     feeds.apply("posts", published(2, BEN))
-    assert feeds.readers.fill(ANA, begun.nonce, None, [identifier(1)])
+    assert feeds.readers.fill(ANA, begun.nonce, None, [post(1)])
     assert feeds.items(ANA) == [identifier(2), identifier(1)]
 
 
@@ -120,7 +142,7 @@ def test_two_fillings_at_once_share_a_nonce_and_the_first_counts(feeds: Feeds) -
     assert other is not None
     assert one.nonce == other.nonce
     assert feeds.readers.join(ANA, one.nonce, [BEN]) is not None
-    assert feeds.readers.fill(ANA, one.nonce, None, [identifier(1)])
+    assert feeds.readers.fill(ANA, one.nonce, None, [post(1)])
     feeds.apply("posts", published(2, BEN))
     assert feeds.readers.join(ANA, other.nonce, [BEN]) == []
     assert feeds.readers.fill(ANA, other.nonce, None, [])
@@ -164,6 +186,42 @@ def test_a_deleted_post_leaves_warm_feeds(feeds: Feeds) -> None:
     feeds.apply("posts", post, published(2, BEN))
     feeds.apply("posts", deleted(3, post))
     assert feeds.items(ANA) == [identifier(2)]
+
+
+def test_a_share_reaches_the_sharers_audience_and_not_the_sharer_until_it_is_withdrawn(feeds: Feeds) -> None:
+    for reader, followees in ((ANA, [BEN]), (BEN, []), (CLEO, [])):
+        feeds.warm(reader, followees, [])
+    of = published(1, CLEO)
+    assert feeds.apply("engagement", shared(2, BEN, of)) is Outcome.APPLIED
+    page = feeds.readers.page(ANA, None, 10)
+    assert page is not None
+    assert page.items == [share(2, 1)]
+    assert feeds.items(BEN) == feeds.items(CLEO) == []
+    # The sharer's own post does reach them, also from the same step.
+    feeds.apply("posts", published(3, BEN))
+    assert (feeds.items(ANA), feeds.items(BEN)) == ([identifier(3), identifier(2)], [identifier(3)])
+    feeds.apply("engagement", unshared(4, BEN, of, 2))
+    assert feeds.items(ANA) == [identifier(3)]
+
+
+def test_floors_and_pages_go_by_the_shares_id(feeds: Feeds) -> None:
+    begun = feeds.readers.begin(ANA)
+    assert begun is not None
+    assert feeds.readers.join(ANA, begun.nonce, [BEN]) is not None
+    items = [share(6, 1), post(5), share(4, 5), post(3)]
+    assert feeds.readers.fill(ANA, begun.nonce, identifier(4), items)
+    page = feeds.readers.page(ANA, None, 10)
+    assert page == FeedPage([share(6, 1), post(5)], identifier(4), begun.nonce)
+    # What stands at the floor or below it is not taken in again; the time of the post shared is none of its concern.
+    of = published(1, CLEO)
+    feeds.apply("engagement", shared(4, BEN, published(9, CLEO)), shared(3, BEN, of), shared(7, BEN, of))
+    pages = [feeds.readers.page(ANA, before, 2) for before in (None, identifier(6))]
+    assert [ids_of(each) for each in pages if each] == [[identifier(7), identifier(6)], [identifier(5)]]
+    # Trimming raises the floor to a share's id alone.
+    feeds.apply("posts", *(published(step, BEN) for step in range(10, 10 + ITEMS_MAX)))
+    page = feeds.readers.page(ANA, None, 100)
+    assert page is not None
+    assert (len(page.items), page.floor) == (ITEMS_MAX, identifier(7))
 
 
 def test_erasure_ends_feed_and_audience_and_cools_nobody_else(feeds: Feeds) -> None:
@@ -298,7 +356,7 @@ def test_every_warm_feed_can_be_listed(feeds: Feeds) -> None:
     feeds.warm(ANA, [], [identifier(1)])
     feeds.warm(BEN, [], [])
     feeds.readers.begin(CLEO)
-    assert {reader: page.items for reader, page in feeds.readers.warm_feeds()} == {ANA: [identifier(1)], BEN: []}
+    assert {reader: page.items for reader, page in feeds.readers.warm_feeds()} == {ANA: [post(1)], BEN: []}
 
 
 def test_functions_can_be_loaded_again_under_a_running_worker(feeds: Feeds) -> None:

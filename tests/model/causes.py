@@ -14,7 +14,9 @@ from schemas.types import (
     PostEdited,
     PostLiked,
     PostPublished,
+    PostShared,
     PostUnliked,
+    PostUnshared,
     UserBlocked,
     UserFollowed,
     UserUnfollowed,
@@ -25,7 +27,7 @@ from schemas.types import (
 NAMESPACE = UUID("5f0f5c1e-7c33-5d0c-9b0a-6b1f0d3b9a51")
 EVENTS_THAT_TELL: tuple[type[Any], ...] = (
     PostLiked, PostUnliked, UserFollowed, UserUnfollowed, FollowRequested, FollowApproved, FollowRejected, UserBlocked,
-    CommentAdded, CommentEdited, PostPublished, PostEdited,
+    CommentAdded, CommentEdited, PostPublished, PostEdited, PostShared, PostUnshared,
 )  # fmt: skip
 FOLLOW_VERBS = ("follow", "follow_request", "follow_approved")
 
@@ -59,6 +61,8 @@ def causes_of(event: Event) -> Iterator[Cause]:
     match event:
         case PostLiked() | PostUnliked():
             told = [(event.post_author_id, "like", "post", event.post_id, event.post_id)]
+        case PostShared() | PostUnshared():
+            told = [(event.post_author_id, "share", "post", event.post_id, event.post_id)]
         case CommentAdded():
             told = [
                 (event.parent_author_id, "reply", "comment", event.comment_id, event.post_id),
@@ -84,7 +88,7 @@ def causes_of(event: Event) -> Iterator[Cause]:
         Cause(
             recipient_id, event.subject_id, verb, target_type, target_id, post_id,
             {"reaction": event.reaction} if isinstance(event, PostLiked) else {},
-            not isinstance(event, PostUnliked), event.event_id, event.occurred_at,
+            not isinstance(event, PostUnliked | PostUnshared), event.event_id, event.occurred_at,
         )
         for recipient_id, verb, target_type, target_id, post_id in first.values()
         if recipient_id is not None and recipient_id != event.subject_id

@@ -21,7 +21,8 @@ from query_api.posts.rules import may_see
 from query_api.profiles.queries import FOLLOWERS_SQL, FOLLOWING_SQL, FollowList, profile
 from query_api.reactions.queries import newest_reactions, reactions
 from shared.feed_store import FeedPage
-from tests.model.reference import RANKED_ITEMS_MAX, Model
+from tests.model.home import RANKED_ITEMS_MAX, Item
+from tests.model.reference import Model
 from tests.model.tables import Difference, shown
 
 READERS_ASKED_MAX = 200
@@ -34,15 +35,17 @@ def compare_warm(model: Model, warm: Iterable[tuple[UUID, FeedPage]]) -> tuple[i
     readers, differences = 0, []
     for reader_id, page in warm:
         readers += 1
-        held = {item for item in page.items if page.floor is None or item > page.floor}
-        shows = {item for item in held if item in model.posts and model.is_home_item(reader_id, model.posts[item])}
-        wanted = {item for item in model.home(reader_id) if page.floor is None or item > page.floor}
+        held = {Item(*item) for item in page.items if page.floor is None or item.item_id > page.floor}
+        # All items of a post, not only the one at which it stands: which that is, is decided when a page is built.
+        items = model.feeds.home_items(reader_id)
+        shows = {item for item in held if item in items}
+        wanted = {item for item in items if page.floor is None or item.item_id > page.floor}
         differences += [
             Difference(
                 "feed.warm",
                 str(reader_id),
                 "item",
-                *(("present", "absent") if item in wanted else ("absent", "present")),
+                *((shown(item), "absent") if item in wanted else ("absent", shown(item))),
             )
             for item in sorted(shows ^ wanted)
         ]
@@ -60,12 +63,12 @@ def compare_answers(model: Model, readers: Sequence[UUID], ranked_at: int) -> tu
             differences.append(_first_difference(name, reader_id, expected, found))
 
     for reader_id in readers[:READERS_ASKED_MAX]:
-        recent = model.home(reader_id)[:RANKED_ITEMS_MAX]
+        recent = model.feeds.home(reader_id)[:RANKED_ITEMS_MAX]
         check("feed.recent", reader_id, recent, home_recent_ids(reader_id, RANKED_ITEMS_MAX))
-        ranked = [item.post.post_id for item in model.ranked(reader_id, ranked_at)]
+        ranked = [ranked.item for ranked in model.feeds.ranked(reader_id, ranked_at)]
         check("feed.ranked", reader_id, ranked, home_ranked_ids(reader_id, RANKED_ITEMS_MAX, ranked_at))
         check("notifications.unread", reader_id, model.unread_count(reader_id), unread_count(reader_id))
-        for name, expected, found in (*_people(model, reader_id), *_below_posts(model, reader_id, recent)):
+        for name, expected, found in (*_people(model, reader_id), *_below_posts(model, reader_id, [item.post_id for item in recent])):
             check(name, reader_id, expected, found)
     return compared, differences
 

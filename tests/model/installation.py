@@ -26,9 +26,10 @@ from projectors.runtime.stores.port import Advance, Outcome, Partition
 from projectors.runtime.stores.postgres import connect
 from schemas.catalogue import event_schemas, topics
 from schemas.registration import open_codec, register
-from schemas.types import Event
+from schemas.types import Event, PostShared
 from shared.crypto import KeyRing, new_data_key, wrap
 from shared.environment import Environment, load
+from shared.feed_item import FeedItem
 from shared.feed_store import FeedStore
 from shared.kafka import PRODUCER_SETTINGS, partition_of, record_key
 from tests.model.reference import Model
@@ -138,7 +139,17 @@ class Installation:
             muted = {whom for who, whom in model.mutes if who == reader_id}
             following = model.following.get(reader_id, set()) - muted
             assert feeds.join(reader_id, begun.nonce, following) is not None
-            items = [post for author in {reader_id} | following for post in model.posts_by_author.get(author, set())]
+            items = [
+                FeedItem.of_post(post)
+                for author in {reader_id} | following
+                for post in model.posts_by_author.get(author, set())
+            ]
+            # Also of posts that are still to come: the feed is pushed what is shared, whatever it knows of the post.
+            items += [
+                FeedItem(event.share_id, event.post_id)
+                for event in model.share_words.values()
+                if event.subject_id in following and isinstance(event, PostShared)
+            ]
             assert feeds.fill(reader_id, begun.nonce, None, items)
 
     async def _sweep(self, projection: PostgresProjection, ends: LogEnds) -> None:

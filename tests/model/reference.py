@@ -6,7 +6,6 @@ SQL or the Redis functions, so that an error in one is not repeated in the other
 keeps indexes; feeds and notification lists are made when asked for.
 """
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
@@ -24,22 +23,21 @@ from schemas.types import (
     PostEdited,
     PostLiked,
     PostPublished,
+    PostShared,
     PostUnbookmarked,
     PostUnliked,
+    PostUnshared,
     ProfileEdited,
     UserErased,
     UserRegistered,
 )
 from tests.model.causes import EVENTS_THAT_TELL, Cause, causes_of
+from tests.model.home import MICROS_PER_DAY, HomeFeeds, Item
 from tests.model.relationships import Relationships
 from tests.model.sets import NIL, greatest, grouped, newest, newest_first
 from tests.model.versions import kept
 
-MICROS_PER_HOUR = 3_600_000_000
-MICROS_PER_DAY = 24 * MICROS_PER_HOUR
-HALF_LIFE_DAYS = 14
-LIKE_WEIGHT, COMMENT_WEIGHT = 1, 3
-RANKED_ITEMS_MAX = 400
+LIKE_WEIGHT, COMMENT_WEIGHT, SHARE_WEIGHT = 1, 3, 4
 
 
 class Said(NamedTuple):
@@ -67,15 +65,6 @@ class Notification(NamedTuple):
     cause: Cause
     read_event: UUID | None
     unread: bool
-
-
-class Ranked(NamedTuple):
-    """One item of a ranked feed with its factors; a higher score comes first."""
-
-    score: float
-    post: PostPublished
-    engagement: float
-    affinity: float
 
 
 class Model(Relationships):
@@ -227,6 +216,40 @@ class Model(Relationships):
         }
 
     @cached_property
+    def share_words(self) -> dict[tuple[UUID, UUID], PostShared | PostUnshared]:
+        """The newest word of each (post, actor), the actor not being erased; the post need not be there."""
+        return newest(
+            (event for event in self._either(PostShared, PostUnshared) if event.subject_id not in self.erased),
+            by=lambda event: (event.post_id, event.subject_id),
+        )
+
+    @cached_property
+    def shares(self) -> dict[tuple[UUID, UUID], PostShared]:
+        """The active share of each (post, actor), the post being there and the actor not erased."""
+        return {
+            pair: event
+            for pair, event in self.share_words.items()
+            if isinstance(event, PostShared) and event.post_id in self.posts
+        }
+
+    @cached_property
+    def share_counts(self) -> Counter[UUID]:
+        return Counter(post_id for post_id, _ in self.shares)
+
+    @cached_property
+    def shares_by_actor(self) -> dict[UUID, set[Item]]:
+        return grouped((event.subject_id, Item(event.share_id, event.post_id)) for event in self.shares.values())
+
+    def shares_of(self, post_id: UUID) -> list[UUID]:
+        """Who shares a post and is there, the newest share first."""
+        found = {
+            event.share_id: actor_id
+            for (shared_id, actor_id), event in self.shares.items()
+            if shared_id == post_id and actor_id in self.persons
+        }
+        return [found[share_id] for share_id in newest_first(found)]
+
+    @cached_property
     def counted_comments(self) -> dict[UUID, CommentAdded]:
         """Every comment and reply that counts: not deleted, its post there and its author not erased."""
         return {
@@ -273,6 +296,11 @@ class Model(Relationships):
     # Affinity and feeds
 
     @cached_property
+    def feeds(self) -> HomeFeeds:
+        """Everybody's home feed."""
+        return HomeFeeds(self)
+
+    @cached_property
     def affinity_weights(self) -> dict[tuple[UUID, UUID, int], int]:
         """The weight of each (viewer, author, UTC day as days since 1970), where it is not zero."""
         likes = Counter(
@@ -283,69 +311,14 @@ class Model(Relationships):
             (event.subject_id, event.post_author_id, event.occurred_at // MICROS_PER_DAY)
             for event in self.counted_comments.values()
         )
+        shares = Counter(
+            (event.subject_id, event.post_author_id, event.occurred_at // MICROS_PER_DAY)
+            for event in self.shares.values()
+        )
         return {
-            key: likes[key] * LIKE_WEIGHT + comments[key] * COMMENT_WEIGHT for key in likes.keys() | comments.keys()
+            key: likes[key] * LIKE_WEIGHT + comments[key] * COMMENT_WEIGHT + shares[key] * SHARE_WEIGHT
+            for key in likes.keys() | comments.keys() | shares.keys()
         }
-
-    @cached_property
-    def _weights_by_pair(self) -> dict[tuple[UUID, UUID], set[tuple[int, int]]]:
-        return grouped(
-            ((viewer_id, author_id), (day, weight))
-            for (viewer_id, author_id, day), weight in self.affinity_weights.items()
-        )
-
-    def affinity(self, viewer_id: UUID, author_id: UUID, at: int) -> float:
-        """How close the viewer is to the author at `at` (microseconds since 1970), from 1 to 2."""
-        if viewer_id == author_id:
-            return 1.0
-        today = at // MICROS_PER_DAY
-        total = math.fsum(
-            weight * 2 ** (-max(0, today - day) / HALF_LIFE_DAYS)
-            for day, weight in self._weights_by_pair.get((viewer_id, author_id), set())
-        )
-        return 1 + min(1.0, math.log(1 + total) / 4)
-
-    def is_home_item(self, viewer_id: UUID, post: PostPublished) -> bool:
-        """Whether the post stands in the viewer's home feed."""
-        following = self.following.get(viewer_id, set())
-        return (
-            (post.subject_id == viewer_id or post.subject_id in following)
-            and (
-                post.reply_to_id is None or post.reply_to_author_id == viewer_id or post.reply_to_author_id in following
-            )
-            and (viewer_id, post.subject_id) not in self.mutes
-            and self.may_see(viewer_id, post)
-        )
-
-    def home(self, viewer_id: UUID) -> list[UUID]:
-        """The ids of the viewer's whole home feed, newest first."""
-        if viewer_id not in self.persons:
-            return []
-        authors = {viewer_id} | self.following.get(viewer_id, set())
-        return newest_first(
-            post_id
-            for author_id in authors
-            for post_id in self.posts_by_author.get(author_id, set())
-            if self.is_home_item(viewer_id, self.posts[post_id])
-        )
-
-    def ranked(self, viewer_id: UUID, at: int) -> list[Ranked]:
-        """The newest 400 items of the home feed, in ranked order at `at` (microseconds since 1970)."""
-        items = [
-            self.ranked_item(viewer_id, self.posts[post_id], at) for post_id in self.home(viewer_id)[:RANKED_ITEMS_MAX]
-        ]
-        return sorted(items, key=lambda item: (item.score, item.post.post_id.int), reverse=True)
-
-    def ranked_item(self, viewer_id: UUID, post: PostPublished, at: int) -> Ranked:
-        """One post with its factors as they are at `at`."""
-        engagement = self.likes[post.post_id] + 2.5 * self.comment_counts[post.post_id] + 1
-        age_hours = max(0.0, (at - post.occurred_at) / MICROS_PER_HOUR)
-        affinity = self.affinity(viewer_id, post.subject_id, at)
-        return Ranked(engagement / (age_hours + 2) ** 1.8 * affinity, post, engagement, affinity)
-
-    def ranked_home(self, viewer_id: UUID, at: int) -> list[UUID]:
-        """The ids of the whole ranked feed: the newest 400 by score, then what is older by recency."""
-        return [item.post.post_id for item in self.ranked(viewer_id, at)] + self.home(viewer_id)[RANKED_ITEMS_MAX:]
 
     def global_feed(self, viewer_id: UUID | None = None) -> list[UUID]:
         """The ids of the public posts of accounts that are not private, newest first, without those hidden."""

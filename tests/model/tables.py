@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from schemas.types import CommentAdded, CommentDeleted, CommentEdited, Event, PostBookmarked, PostEdited
+from schemas.types import CommentAdded, CommentDeleted, CommentEdited, Event, PostBookmarked, PostEdited, PostShared
 from shared.ids import datetime_of
-from tests.model.reference import MICROS_PER_DAY, Model, Said
+from tests.model.home import MICROS_PER_DAY
+from tests.model.reference import Model, Said
 from tests.model.versions import kept
 
 Key = tuple[Any, ...]
@@ -210,10 +211,25 @@ def _bookmarks(model: Model) -> dict[Key, Row]:
     }
 
 
-def _post_counts(model: Model) -> dict[Key, Row]:
-    counted = model.likes.keys() | model.comment_counts.keys() | model.quote_counts.keys()
+def _shares(model: Model) -> dict[Key, Row]:
     return {
-        (post_id,): (model.likes[post_id], model.comment_counts[post_id], 0, model.quote_counts[post_id])
+        pair: (True, event.share_id, event.post_author_id, event.occurred_at // MICROS_PER_DAY, event.event_id)
+        if isinstance(event, PostShared)
+        else (False, ANYTHING, ANYTHING, ANYTHING, event.event_id)
+        for pair, event in model.share_words.items()
+        if pair[0] in model.posts and pair[1] in model.persons
+    }
+
+
+def _post_counts(model: Model) -> dict[Key, Row]:
+    counted = model.likes.keys() | model.comment_counts.keys() | model.share_counts.keys() | model.quote_counts.keys()
+    return {
+        (post_id,): (
+            model.likes[post_id],
+            model.comment_counts[post_id],
+            model.share_counts[post_id],
+            model.quote_counts[post_id],
+        )
         for post_id in counted
         if post_id in model.posts
     }
@@ -335,6 +351,10 @@ TABLES: tuple[Expected, ...] = (
     Expected(
         "counters.bookmark", ("actor_id", "post_id"), ("active", "since", "edge_event"),
         _bookmarks, _present("actor_id"),
+    ),
+    Expected(
+        "counters.share", ("post_id", "actor_id"), ("active", "share_id", "author_id", "day", "edge_event"),
+        _shares, _present("post_id", "actor_id"),
     ),
     Expected(
         "counters.post_count", ("post_id",), ("likes", "comments", "shares", "quotes"),

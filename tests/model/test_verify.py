@@ -20,6 +20,7 @@ import pytest
 
 from schemas.types import Event
 from shared.environment import REPOSITORY, Environment
+from shared.feed_item import FeedItem
 from shared.feed_store import shard_key, shard_of
 from tests.model.installation import Installation
 from tests.model.reference import Model
@@ -51,7 +52,7 @@ def random_script(dice: random.Random) -> list[Action]:
                 return (anybody(), some_post(), dice.choice([None, some_post()]), mentioned())
             case "like":
                 return (anybody(), some_post(), dice.choice(REACTIONS))
-            case "unlike" | "keep" | "let go":
+            case "unlike" | "keep" | "let go" | "share" | "unshare":
                 return (anybody(), some_post())
             case "rewrite" | "reword":
                 return (some_post(), mentioned())
@@ -65,8 +66,9 @@ def random_script(dice: random.Random) -> list[Action]:
 
     verbs = dice.choices(
         ["publish", "comment", "like", "unlike", "follow", "unfollow", "edit", "read", "delete", "rewrite", "reword",
-         "withdraw", "keep", "let go", "request", "approve", "reject", "block", "unblock", "mute", "unmute"],
-        weights=[15, 15, 40, 8, 12, 4, 2, 3, 1, 4, 3, 4, 5, 2, 2, 2, 1, 1, 3, 1, 2],
+         "withdraw", "keep", "let go", "request", "approve", "reject", "block", "unblock", "mute", "unmute", "share",
+         "unshare"],
+        weights=[15, 15, 40, 8, 12, 4, 2, 3, 1, 4, 3, 4, 5, 2, 2, 2, 1, 1, 3, 1, 2, 8, 3],
         k=EVENTS,
     )  # fmt: skip
     script: list[Action] = [(verb, arguments(verb), dice.choice(STEPS[:3])) for verb in ["publish", *verbs]]
@@ -121,7 +123,7 @@ def test_what_was_changed_is_named(installation: Installation, events: list[Even
     model = Model(events)
     post_id = max(model.likes, key=lambda each: (model.likes[each], each))
     follower_id, followee_id = min(model.follows)
-    reader_id = next(person for person in sorted(model.persons) if model.home(person))
+    reader_id = next(person for person in sorted(model.persons) if model.feeds.home(person))
     notifications = sorted(model.notifications.values())
     notification, silenced = (
         next(each for each in notifications if model.silenced(each.cause.recipient_id, each.cause.actor_id) is hidden)
@@ -142,7 +144,7 @@ def test_what_was_changed_is_named(installation: Installation, events: list[Even
             (silenced.cause.recipient_id, silenced.id, silenced.cause.event_id),
         )
     shard = shard_of(reader_id, installation.environment.feed_shards)
-    installation.redis.zrem(shard_key(shard, f"feed:{reader_id.hex}"), model.home(reader_id)[0].hex)
+    installation.redis.zrem(shard_key(shard, f"feed:{reader_id.hex}"), FeedItem(*model.feeds.home(reader_id)[0]).member)
 
     status, report, errors = verify(installation)
     assert status == 3, errors

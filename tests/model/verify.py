@@ -34,8 +34,9 @@ from shared.feed_store import FeedStore, FeedUnavailable
 from tests.model import positions
 from tests.model.feeds import compare_answers, compare_delivery, compare_warm
 from tests.model.found import rows_of
+from tests.model.home import MICROS_PER_DAY
 from tests.model.log import LogReader
-from tests.model.reference import MICROS_PER_DAY, Model
+from tests.model.reference import Model
 from tests.model.tables import TABLES, Difference, compare
 
 SAME, CANNOT_COMPARE, DIFFERENT = 0, 1, 3

@@ -1,11 +1,11 @@
 """Histories of a small society, as hypothesis draws them, and the ways in which its events may be delivered.
 
-Each event is well formed (it names the true author of a post, nobody follows or blocks themselves, an edit names as new
-whom nothing earlier mentioned, a deleted comment is neither edited nor older than its text), as commands see to that.
-All else is adversarial. Blocked pairs follow, and requests that nobody made are approved. People, posts and comments
-come from small pools known beforehand, so that a like may be older than its post, a deletion older than the
-publication, an erasure anywhere, and a person may never register at all. A delivery is any order of the events with any
-of them again, cut anywhere into batches: more than Kafka could ever do.
+Each event is well formed (it names the true author of a post, nobody follows or blocks themselves, nobody shares a
+post twice at once, an edit names as new whom nothing earlier mentioned, a deleted comment is neither edited nor older
+than its text), as commands see to that. All else is adversarial. Blocked pairs follow, requests that nobody made are
+approved. People, posts and comments come from small pools known beforehand, so that a like may be older than its
+post, a deletion older than the publication, an erasure anywhere, and a person may never register at all. A delivery
+is any order of the events with any of them again, cut anywhere into batches: more than Kafka could ever do.
 """
 
 from collections import defaultdict
@@ -31,8 +31,10 @@ from schemas.types import (
     PostEdited,
     PostLiked,
     PostPublished,
+    PostShared,
     PostUnbookmarked,
     PostUnliked,
+    PostUnshared,
     ProfileEdited,
     UserBlocked,
     UserErased,
@@ -85,6 +87,8 @@ ACTIONS: dict[str, st.SearchStrategy[Any]] = {
     "unlike": st.tuples(persons, st.integers(0, 9)),
     "keep": st.tuples(persons, st.integers(0, 9)),
     "let go": st.tuples(persons, st.integers(0, 9)),
+    "share": st.tuples(persons, st.integers(0, 9)),
+    "unshare": st.tuples(persons, st.integers(0, 9)),
     "read": st.tuples(persons, st.lists(st.integers(0, 30), max_size=3), someone_or_none),
     "erase": st.tuples(persons),
 }  # fmt: skip
@@ -99,7 +103,20 @@ scripts = st.builds(
     lambda posts, rest: posts + rest,
     st.lists(_actions("publish"), min_size=2, max_size=4),
     st.lists(
-        _actions(*ACTIONS, "follow", "follow", "unfollow", "like", "like", "unlike", "comment", "comment", "withdraw"),
+        _actions(
+            *ACTIONS,
+            "follow",
+            "follow",
+            "unfollow",
+            "like",
+            "like",
+            "unlike",
+            "comment",
+            "comment",
+            "withdraw",
+            "share",
+            "share",
+        ),
         min_size=8,
         max_size=48,
     ),
@@ -178,6 +195,8 @@ def _event(scene: _Scene, identifier: UUID, verb: str, arguments: Action) -> Eve
             return _comment_edit(scene, head, comment, mentioned)
         case "withdraw", (comment,):
             return _comment_deletion(scene, head, comment)
+        case (("share" | "unshare"), (who, post)):
+            return _share(scene, head, verb, people[who], post)
         case "read", (who, which, up_to):
             return _read(scene, head, who, which, up_to)
         case "erase", (who,):
@@ -305,6 +324,24 @@ def _comment_deletion(scene: _Scene, head: dict[str, Any], comment: int) -> Comm
         post_author_id=added.post_author_id, parent_id=added.parent_id, parent_author_id=added.parent_author_id,
         mentioned_ids=tuple(sorted(scene.mentioned[added.comment_id])),
     )  # fmt: skip
+
+
+def _share(
+    scene: _Scene, head: dict[str, Any], verb: str, actor_id: UUID, post: int
+) -> PostShared | PostUnshared | None:
+    """A share where none stands so far, or the end of the one that does."""
+    post_id, author_id = scene.post(post)
+    if post_id is None or author_id is None:
+        return None
+    of = {**head, "subject_id": actor_id, "post_id": post_id, "post_author_id": author_id}
+    words = [
+        event
+        for event in scene.events
+        if isinstance(event, PostShared | PostUnshared) and (event.subject_id, event.post_id) == (actor_id, post_id)
+    ]
+    if words and isinstance(words[-1], PostShared):
+        return PostUnshared(**of, share_id=words[-1].share_id) if verb == "unshare" else None
+    return PostShared(**of, share_id=head["event_id"]) if verb == "share" else None
 
 
 def _read(scene: _Scene, head: dict[str, Any], who: int, which: list[int], up_to: int | None) -> NotificationsRead:

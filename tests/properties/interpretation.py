@@ -95,7 +95,7 @@ class Tables:
 
 
 def _zeroes(name: str) -> NamedRow:
-    return {"post_count": {"shares": 0}, "comment_count": {"likes": 0}}.get(name, {})
+    return {"comment_count": {"likes": 0}}.get(name, {})
 
 
 def named_row(table: Table, key: Key, groups: Mapping[str, tuple[UUID, tuple[Any, ...]]]) -> NamedRow:

@@ -32,8 +32,8 @@ def seen(model: Model, viewer_id: UUID) -> dict[str, Any]:
     """All that one person sees."""
     at = max((post.occurred_at for post in model.posts.values()), default=0)
     return {
-        "home": model.home(viewer_id),
-        "ranked": model.ranked_home(viewer_id, at),
+        "home": model.feeds.home(viewer_id),
+        "ranked": model.feeds.ranked_home(viewer_id, at),
         "global": model.global_feed(viewer_id),
         "posts": {author_id: model.posts_of(author_id, viewer_id) for author_id in model.persons},
         "profiles": {user_id: model.profile_visible(user_id, viewer_id) for user_id in model.persons},

@@ -161,6 +161,7 @@ def test_ranked_order_is_the_formula(serving: Serving, world: World) -> None:
     candidates = [
         Candidate(
             UUID(item["post"]["id"]),
+            UUID(item["post"]["id"]),
             time_of(UUID(item["post"]["id"])),
             item["post"]["counts"]["likes"],
             0,

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from query_api.cursors import limit_of, read_id_cursor, write_id_cursor
+from query_api.feed.rules import standing_item
 from query_api.notifications.frames import State
 from query_api.ops.metrics import Requests
 from query_api.pipeline import Page, read_page
@@ -17,11 +18,13 @@ from query_api.posts.rules import effective_visibility, is_home_item, is_public_
 from shared.errors import ValidationFailed
 
 ANA, BEN, CEM = (UUID(int=n) for n in (1, 2, 3))
+POST = UUID(int=50)
 SECRET = b"s" * 32
 
 
 @dataclass(frozen=True)
 class Facts:
+    post_id: UUID = POST
     author_id: UUID = BEN
     visibility: str = "public"
     author_private: bool = False
@@ -66,6 +69,23 @@ def test_a_blocked_pair_sees_nothing_of_each_other_and_a_muted_author_is_seen_ou
     assert not may_see(hidden, ANA) and not is_home_item(hidden, ANA) and not is_public_item(hidden)
     muted = replace(followed, muted=True)
     assert may_see(muted, ANA) and is_public_item(muted) and not is_home_item(muted, ANA)
+
+
+def test_a_post_stands_at_the_newest_of_itself_and_the_share_that_counts() -> None:
+    older, newer = UUID(int=40), UUID(int=60)
+    followed, stranger = Facts(follows_author=True), Facts()
+    assert [standing_item(followed, ANA, share) for share in (None, older, newer)] == [
+        POST,
+        POST,
+        newer,
+    ]
+    assert [standing_item(stranger, ANA, share) for share in (None, newer)] == [None, newer]
+    # Whoever shares a reply brings it; what may not be seen, nobody brings.
+    reply = Facts(follows_author=True, reply_to_id=UUID(int=9), reply_to_author_id=CEM)
+    assert [standing_item(reply, ANA, share) for share in (None, newer)] == [None, newer]
+    assert standing_item(Facts(visibility="followers"), ANA, newer) is None
+    for left_out in (replace(followed, muted=True), replace(followed, hidden=True)):
+        assert standing_item(left_out, ANA, newer) is None
 
 
 def ids(count: int) -> list[UUID]:

@@ -1,15 +1,19 @@
 """What the feed projector does to Redis, in a test's hands: it takes shards into use, and applies batch by batch."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
 
+from shared.feed_item import FeedItem
 from shared.feed_store import shard_key
 from tests.query_api.serving import SHARDS, TOPIC_PARTITIONS
 from tests.query_api.world import World
 
-TOPICS = ("posts", "graph", "accounts")
+TOPICS = ("posts", "engagement", "graph", "accounts")
+# The projections that a filling waits for, by the topic in question.
+AWAITED = {"posts": "posts", "engagement": "counters", "graph": "graph"}
 ITEMS_MAX = 60
 
 
@@ -29,9 +33,9 @@ class Shards:
 
     def begin(self) -> None:
         self.flush()
-        for projection in ("posts", "graph"):
+        for topic, projection in AWAITED.items():
             for partition in range(TOPIC_PARTITIONS):
-                self._world.advance(projection, projection, partition, 0)
+                self._world.advance(projection, topic, partition, 0)
         self._incarnation = uuid4().hex
         packed = msgspec.msgpack.encode({"starts": self._offsets, "fenced": list(self._offsets)})
         for shard in range(SHARDS):
@@ -41,7 +45,8 @@ class Shards:
     def apply(
         self,
         topic: str = "posts",
-        push: dict[UUID, list[UUID]] | None = None,
+        push: Mapping[UUID, Sequence[UUID | FeedItem]] | None = None,
+        remove: Mapping[UUID, Sequence[UUID | FeedItem]] | None = None,
         cool: list[UUID] | None = None,
         postgres_too: bool = True,
     ) -> int:
@@ -50,8 +55,8 @@ class Shards:
         before = self._offsets[field]
         self._offsets[field] = after = before + 1
         changes = {
-            "push": {author.hex: [item.hex for item in items] for author, items in (push or {}).items()},
-            "remove": {},
+            "push": {author.hex: _members(items) for author, items in (push or {}).items()},
+            "remove": {author.hex: _members(items) for author, items in (remove or {}).items()},
             "cool": [reader.hex for reader in cool or ()],
             "leave": [],
             "erase": [],
@@ -61,6 +66,11 @@ class Shards:
             arguments = (field, before, after, self._epoch, self._incarnation, ITEMS_MAX, packed)
             answer = self._client.fcall("feed_apply", 1, shard_key(shard), *arguments)
             assert answer == b"applied", answer
-        if postgres_too and topic in ("posts", "graph"):
-            self._world.advance(topic, topic, 0, after)
+        if postgres_too and topic in AWAITED:
+            self._world.advance(AWAITED[topic], topic, 0, after)
         return after
+
+
+def _members(items: Sequence[UUID | FeedItem]) -> list[str]:
+    """A bare id is a post's."""
+    return [item.member if isinstance(item, FeedItem) else item.hex for item in items]

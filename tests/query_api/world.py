@@ -9,6 +9,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from shared import clock
+from shared.feed_item import FeedItem
 from shared.ids import datetime_of, day_of, mint, time_of
 
 NAMESPACE = UUID("0b1c0f6e-3f5b-5d57-8a3b-2b8a4a8f3f10")
@@ -270,6 +271,57 @@ class World:
             day,
         )
         return event_id
+
+    def share(self, actor_id: UUID, post_id: UUID) -> FeedItem:
+        """Somebody shares a post; anew, where they did before."""
+        share_id = self.tick()
+        author_id = self.value("select author_id from posts.post where post_id = %s", post_id)
+        day = day_of(time_of(share_id))
+        self.execute(
+            """insert into counters.share (post_id, actor_id, edge_event, active, share_id, author_id, day)
+               values (%s, %s, %s, true, %s, %s, %s)
+               on conflict (post_id, actor_id)
+               do update set active = true, edge_event = excluded.edge_event, share_id = excluded.share_id""",
+            post_id,
+            actor_id,
+            share_id,
+            share_id,
+            author_id,
+            day,
+        )
+        self._count("shares", post_id)
+        self.execute(
+            """insert into counters.affinity (viewer_id, author_id, day, weight) values (%s, %s, %s, 4)
+               on conflict (viewer_id, author_id, day) do update set weight = affinity.weight + 4""",
+            actor_id,
+            author_id,
+            day,
+        )
+        return FeedItem(share_id, post_id)
+
+    def unshare(self, actor_id: UUID, post_id: UUID) -> None:
+        self.execute(
+            """update counters.share set active = false, edge_event = %s, share_id = null
+                where post_id = %s and actor_id = %s""",
+            self.tick(),
+            post_id,
+            actor_id,
+        )
+        self._count("shares", post_id, -1)
+
+    def mute(self, muter_id: UUID, muted_id: UUID, active: bool = True) -> None:
+        event_id = self.tick()
+        self.execute(
+            """insert into graph.relation (from_id, to_id, mutes, muted_at, mute_event)
+               values (%s, %s, %s, %s, %s)
+               on conflict (from_id, to_id)
+               do update set mutes = excluded.mutes, mute_event = excluded.mute_event""",
+            muter_id,
+            muted_id,
+            active,
+            datetime_of(time_of(event_id)),
+            event_id,
+        )
 
     def likes(self, post_id: UUID, count: int) -> None:
         """A number of likes by people who are nobody here: scores move."""

@@ -22,8 +22,10 @@ from schemas.types import (
     PostEdited,
     PostLiked,
     PostPublished,
+    PostShared,
     PostUnbookmarked,
     PostUnliked,
+    PostUnshared,
     ProfileEdited,
     RoleGranted,
     RoleRevoked,
@@ -207,6 +209,22 @@ def liked(actor_id: UUID, post: PostPublished, reaction: str = "like", number: i
 
 def unliked(actor_id: UUID, post: PostPublished, number: int = 501) -> PostUnliked:
     return PostUnliked(**_times(identifier(number), actor_id), post_id=post.post_id, post_author_id=post.subject_id)
+
+
+def shared(actor_id: UUID, post: PostPublished, number: int = 520) -> PostShared:
+    event_id = identifier(number)
+    return PostShared(
+        **_times(event_id, actor_id), share_id=event_id, post_id=post.post_id, post_author_id=post.subject_id
+    )
+
+
+def unshared(share: PostShared, number: int = 521) -> PostUnshared:
+    return PostUnshared(
+        **_times(identifier(number), share.subject_id),
+        share_id=share.share_id,
+        post_id=share.post_id,
+        post_author_id=share.post_author_id,
+    )
 
 
 EVERYBODY = (registered(ANA), registered(BEN), registered(CLEO))

@@ -1,7 +1,7 @@
 """Given what people did, then these rows to count. Cannot catch: the counts themselves, which SQL keeps
 (tests/runtime)."""
 
-from projectors.counters.fold import BOOKMARK, COMMENT, COUNT_TABLES, POST, PROJECTION, REACTION, fold
+from projectors.counters.fold import BOOKMARK, COMMENT, COUNT_TABLES, POST, PROJECTION, REACTION, SHARE, fold
 from schemas.types import (
     CommentAdded,
     CommentDeleted,
@@ -9,8 +9,10 @@ from schemas.types import (
     PostDeleted,
     PostLiked,
     PostPublished,
+    PostShared,
     PostUnbookmarked,
     PostUnliked,
+    PostUnshared,
     UserErased,
 )
 from shared.ids import day_of
@@ -29,8 +31,10 @@ from tests.specs.fold_cases import (
     moment,
     one_of_each_kind,
     published,
+    shared,
     unbookmarked,
     unliked,
+    unshared,
 )
 
 POST_BY_ANA = published(1, ANA)
@@ -113,18 +117,34 @@ def test_a_bookmark_is_an_edge_that_outlives_its_post_and_is_counted_nowhere() -
     assert (BOOKMARK.erased_with, BOOKMARK.gone_with, BOOKMARK.counts) == (("actor_id",), (), ())
 
 
+def test_a_share_is_an_active_edge_under_its_own_id_with_its_day_and_the_posts_author() -> None:
+    changes = delivered(fold, shared(2, BEN, POST_BY_ANA))
+    edge = (identifier(2), (True, identifier(2), ANA, day(2)))
+    assert changes.rows == {"share": {(POST_BY_ANA.post_id, BEN): {"edge": edge}}}
+
+
+def test_a_withdrawn_share_leaves_a_mark_and_another_has_another_id() -> None:
+    withdrawn = (shared(2, BEN, POST_BY_ANA), unshared(3, BEN, POST_BY_ANA, 2))
+    edge = (identifier(3), (False, None, ANA, day(3)))
+    assert delivered(fold, *withdrawn).rows == {"share": {(POST_BY_ANA.post_id, BEN): {"edge": edge}}}
+    again = delivered(fold, *withdrawn, shared(4, BEN, POST_BY_ANA))
+    newest = (identifier(4), (True, identifier(4), ANA, day(4)))
+    assert again.rows == {"share": {(POST_BY_ANA.post_id, BEN): {"edge": newest}}}
+    assert SHARE.gone_with == ("post_id",)
+
+
 def test_erasure_takes_what_the_person_did_and_what_was_done_to_theirs() -> None:
     changes = delivered(fold, liked(2, BEN, POST_BY_ANA), erased(3, ANA))
     assert changes.erased == {ANA: identifier(3)}
     assert POST.erased_with == ("author_id",)
-    assert REACTION.erased_with == ("actor_id", "author_id")
+    assert REACTION.erased_with == SHARE.erased_with == ("actor_id", "author_id")
     assert COMMENT.erased_with == ("author_id", "post_author_id")
 
 
-def test_a_like_weighs_one_and_a_comment_three() -> None:
+def test_a_like_weighs_one_a_comment_three_and_a_share_four() -> None:
     counts = [(table.name, count) for table in PROJECTION.tables for count in table.counts]
     weights = {(name, count.weight) for name, count in counts if count.into == "affinity"}
-    assert weights == {("reaction", 1), ("comment", 3)}
+    assert weights == {("reaction", 1), ("comment", 3), ("share", 4)}
 
 
 def test_every_count_goes_into_a_declared_table_by_its_key() -> None:
@@ -138,7 +158,7 @@ def test_every_count_goes_into_a_declared_table_by_its_key() -> None:
 def test_nothing_else_touches_the_counters() -> None:
     answered = (
         PostLiked, PostUnliked, PostBookmarked, PostUnbookmarked, CommentAdded, CommentDeleted, PostPublished,
-        PostDeleted, UserErased,
+        PostDeleted, PostShared, PostUnshared, UserErased,
     )  # fmt: skip
     changes = delivered(fold, *(event for event in one_of_each_kind() if not isinstance(event, answered)))
     assert (changes.rows, changes.erased, changes.gone) == ({}, {}, {})

@@ -6,6 +6,8 @@ from schemas.types import (
     FollowApproved,
     PostDeleted,
     PostPublished,
+    PostShared,
+    PostUnshared,
     UserBlocked,
     UserErased,
     UserFollowed,
@@ -14,6 +16,7 @@ from schemas.types import (
     UserUnfollowed,
     UserUnmuted,
 )
+from shared.feed_item import FeedItem
 from tests.specs.fold_cases import (
     ANA,
     BEN,
@@ -22,15 +25,22 @@ from tests.specs.fold_cases import (
     deleted,
     erased,
     followed,
+    identifier,
     muted,
     one_of_each_kind,
     published,
     rejected,
     requested,
+    shared,
     unblocked,
     unfollowed,
     unmuted,
+    unshared,
 )
+
+
+def of_post(event: PostPublished) -> FeedItem:
+    return FeedItem.of_post(event.post_id)
 
 
 def delivered(*events: Event) -> FeedChanges:
@@ -42,13 +52,26 @@ def delivered(*events: Event) -> FeedChanges:
 
 def test_posts_are_pushed_by_author() -> None:
     one, two, other = published(1, ANA), published(2, ANA, visibility="private"), published(3, BEN)
-    assert delivered(one, two, other) == FeedChanges(pushed={ANA: {one.post_id, two.post_id}, BEN: {other.post_id}})
+    assert delivered(one, two, other) == FeedChanges(pushed={ANA: {of_post(one), of_post(two)}, BEN: {of_post(other)}})
 
 
 def test_a_deleted_post_is_taken_out_of_its_authors_audience() -> None:
     post = published(1, ANA)
     changes = delivered(post, deleted(2, post))
-    assert changes.removed == {ANA: {post.post_id}}
+    assert changes.removed == {ANA: {of_post(post)}}
+
+
+def test_a_share_is_an_item_of_its_own_for_the_sharers_audience_until_it_is_withdrawn() -> None:
+    post = published(1, ANA)
+    item = FeedItem(identifier(2), post.post_id)
+    assert delivered(shared(2, BEN, post)) == FeedChanges(pushed={BEN: {item}})
+    assert delivered(unshared(3, BEN, post, 2)) == FeedChanges(removed={BEN: {item}})
+
+
+def test_an_item_has_one_name_wherever_it_is_kept() -> None:
+    post, share = FeedItem.of_post(identifier(1)), FeedItem(identifier(2), identifier(1))
+    assert [FeedItem.of_member(item.member) for item in (post, share)] == [post, share]
+    assert post.member == identifier(1).hex < share.member == f"{identifier(2).hex}.{identifier(1).hex}"
 
 
 def test_a_follow_cools_the_follower_alone() -> None:
@@ -85,8 +108,8 @@ def test_erasure_ends_a_feed_and_an_audience_and_cools_nobody() -> None:
 
 def test_nothing_else_touches_feeds() -> None:
     answered = (
-        FollowApproved, PostDeleted, PostPublished, UserBlocked, UserErased, UserFollowed, UserMuted, UserUnblocked,
-        UserUnfollowed, UserUnmuted,
+        FollowApproved, PostDeleted, PostPublished, PostShared, PostUnshared, UserBlocked, UserErased, UserFollowed,
+        UserMuted, UserUnblocked, UserUnfollowed, UserUnmuted,
     )  # fmt: skip
     others = [event for event in one_of_each_kind() if not isinstance(event, answered)]
     assert delivered(*others) == FeedChanges()

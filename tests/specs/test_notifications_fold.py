@@ -32,10 +32,12 @@ from tests.specs.fold_cases import (
     published,
     rejected,
     requested,
+    shared,
     unblocked,
     unfollowed,
     unliked,
     unmuted,
+    unshared,
 )
 
 POST = published(1, ANA)
@@ -136,6 +138,15 @@ def test_a_mute_silences_the_muted_for_the_muter_alone() -> None:
     assert silence(muted(2, ANA, BEN)) == {(ANA, BEN): {"mute": (identifier(2), (True,))}}
     assert silence(muted(2, ANA, BEN), unmuted(3, ANA, BEN)) == {(ANA, BEN): {"mute": (identifier(3), (False,))}}
     assert SILENCE.counted == "blocks or blocked_by or mutes"
+
+
+def test_a_share_tells_the_author_until_it_is_withdrawn_and_not_who_shares_their_own() -> None:
+    telling = (ANA, BEN, "share", "post", POST.post_id, POST.post_id)
+    assert told(delivered(fold, shared(2, BEN, POST))) == {(*telling, True)}
+    withdrawn: list[Event] = [shared(2, BEN, POST), unshared(3, BEN, POST, 2)]
+    assert told(delivered(fold, *withdrawn)) == {(*telling, False)}
+    assert told(delivered(fold, *withdrawn, shared(4, BEN, POST))) == {(*telling, True)}
+    assert told(delivered(fold, shared(2, ANA, POST), unshared(3, ANA, POST, 2))) == set()
 
 
 COMMENT_ID = identifier(2)

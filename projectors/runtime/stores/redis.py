@@ -24,13 +24,14 @@ from projectors.runtime.projection import RedisProjection
 from projectors.runtime.retrying import RETRY_SECONDS, retrying
 from projectors.runtime.stores.port import Advance, Beginning, Fence, Outcome, Partition
 from shared.environment import Environment
+from shared.feed_item import FeedItem
 from shared.feed_store import shard_key, shard_of
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 15.0  # a call waits for those before it; one huge batch takes hundreds of milliseconds
 
 # Where a shard that begins anew starts: at the projection in PostgreSQL that readers wait for, or one like it.
-STARTS_AT = {"posts": "posts", "graph": "graph", "accounts": "profiles"}
+STARTS_AT = {"posts": "posts", "engagement": "counters", "graph": "graph", "accounts": "profiles"}
 
 # Lost connections, and a server that is still loading its data or not yet the primary.
 TRANSIENT = (
@@ -221,8 +222,8 @@ def pack(changes: FeedChanges, shards: int) -> list[bytes]:
     ]
 
 
-def _by_author(items: Mapping[UUID, set[UUID]]) -> dict[str, list[str]]:
-    return {author.hex: [item.hex for item in each] for author, each in items.items()}
+def _by_author(items: Mapping[UUID, set[FeedItem]]) -> dict[str, list[str]]:
+    return {author.hex: [item.member for item in each] for author, each in items.items()}
 
 
 def _field(partition: Partition) -> str:
