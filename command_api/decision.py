@@ -4,7 +4,7 @@ All of it is pure. `decide(command, state)` answers a draft (an event whose id a
 or raises one of shared.errors. The shell mints the id when all locks are held and after every id in `state.seen`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeVar, assert_never
 from uuid import UUID
 
@@ -56,6 +56,8 @@ from shared.ids import NIL, time_of
 # Pairs of ids: (follower, followee), (who blocks or mutes, whom), or (post, actor).
 Pair = tuple[UUID, UUID]
 Row = TypeVar("Row", Account, Post, Comment, Follow, Block, Mute, Reaction, Bookmark, Share, ReadMark)
+K = TypeVar("K", UUID, Pair)
+E = TypeVar("E")
 # What a draft has in place of the ids that are minted later.
 UNMINTED = NIL
 # What ends a post or a person. Edges of it do not touch its row, so that they need not wait for one another; an ending,
@@ -94,34 +96,41 @@ class Reads(msgspec.Struct, frozen=True, kw_only=True):
     read_mark: bool = False
 
 
+class Rows(dict[K, Row]):
+    """The rows of one guard table by key; `changed` are the keys of those to be written back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changed: set[K] = set()
+
+    def change(self, key: K, row: Row) -> None:
+        self[key] = row
+        self.changed.add(key)
+
+    def evolve(self, key: K, event: E, after: Callable[[Row, E], Row]) -> None:
+        """What the event makes of the row, if there is one."""
+        if key in self:
+            self.change(key, after(self[key], event))
+
+
 class State:
     """Guard rows by key, as they are when everything decided so far has happened.
 
-    `seen` collects the last events of the rows that were looked at; `changed_…` the keys to be written back.
+    `seen` collects the last events of the rows that were looked at.
     """
 
     def __init__(self) -> None:
-        self.accounts: dict[UUID, Account] = {}
-        self.posts: dict[UUID, Post] = {}
-        self.comments: dict[UUID, Comment] = {}
-        self.follows: dict[Pair, Follow] = {}
-        self.blocks: dict[Pair, Block] = {}
-        self.mutes: dict[Pair, Mute] = {}
-        self.reactions: dict[Pair, Reaction] = {}
-        self.bookmarks: dict[Pair, Bookmark] = {}
-        self.shares: dict[Pair, Share] = {}
-        self.read_marks: dict[UUID, ReadMark] = {}
+        self.accounts = Rows[UUID, Account]()
+        self.posts = Rows[UUID, Post]()
+        self.comments = Rows[UUID, Comment]()
+        self.follows = Rows[Pair, Follow]()
+        self.blocks = Rows[Pair, Block]()
+        self.mutes = Rows[Pair, Mute]()
+        self.reactions = Rows[Pair, Reaction]()
+        self.bookmarks = Rows[Pair, Bookmark]()
+        self.shares = Rows[Pair, Share]()
+        self.read_marks = Rows[UUID, ReadMark]()
         self.seen: list[UUID] = []
-        self.changed_accounts: set[UUID] = set()
-        self.changed_posts: set[UUID] = set()
-        self.changed_comments: set[UUID] = set()
-        self.changed_follows: set[Pair] = set()
-        self.changed_blocks: set[Pair] = set()
-        self.changed_mutes: set[Pair] = set()
-        self.changed_reactions: set[Pair] = set()
-        self.changed_bookmarks: set[Pair] = set()
-        self.changed_shares: set[Pair] = set()
-        self.changed_read_marks: set[UUID] = set()
 
     def account(self, user_id: UUID) -> Account | None:
         return self._looked_at(self.accounts.get(user_id))
@@ -260,81 +269,52 @@ def evolve(state: State, event: Event) -> None:
     """Brings the rows to what they are after the event."""
     match event:
         case UserRegistered():
-            state.accounts[event.subject_id] = accounts.registered(event)
-            state.changed_accounts.add(event.subject_id)
+            state.accounts.change(event.subject_id, accounts.registered(event))
         case UserErased():
-            state.accounts[event.subject_id] = accounts.erased(event)
-            state.changed_accounts.add(event.subject_id)
+            state.accounts.change(event.subject_id, accounts.erased(event))
+        case ProfileEdited():
+            state.accounts.evolve(event.subject_id, event, accounts.profile_edited)
+        case RoleGranted() | RoleRevoked():
+            state.accounts.evolve(event.subject_id, event, accounts.role_set)
         case PostPublished():
-            state.posts[event.post_id] = posts.published(event)
-            state.changed_posts.add(event.post_id)
+            state.posts.change(event.post_id, posts.published(event))
         case PostEdited():
-            post = state.posts.get(event.post_id)
-            if post is not None:
-                state.posts[event.post_id] = posts.post_edited(post, event)
-                state.changed_posts.add(event.post_id)
+            state.posts.evolve(event.post_id, event, posts.post_edited)
         case PostDeleted():
-            post = state.posts.get(event.post_id)
-            if post is not None:
-                state.posts[event.post_id] = posts.post_deleted(post, event.event_id)
-                state.changed_posts.add(event.post_id)
+            state.posts.evolve(event.post_id, event, posts.post_deleted)
         case CommentAdded():
-            state.comments[event.comment_id] = posts.comment_added(event)
-            state.changed_comments.add(event.comment_id)
+            state.comments.change(event.comment_id, posts.comment_added(event))
         case CommentEdited():
-            comment = state.comments.get(event.comment_id)
-            if comment is not None:
-                state.comments[event.comment_id] = posts.comment_edited(comment, event)
-                state.changed_comments.add(event.comment_id)
+            state.comments.evolve(event.comment_id, event, posts.comment_edited)
         case CommentDeleted():
-            comment = state.comments.get(event.comment_id)
-            if comment is not None:
-                state.comments[event.comment_id] = posts.comment_deleted(comment, event)
-                state.changed_comments.add(event.comment_id)
+            state.comments.evolve(event.comment_id, event, posts.comment_deleted)
         case PostLiked():
-            state.reactions[event.post_id, event.subject_id] = reactions.liked(event)
-            state.changed_reactions.add((event.post_id, event.subject_id))
+            state.reactions.change((event.post_id, event.subject_id), reactions.liked(event))
         case PostUnliked():
-            state.reactions[event.post_id, event.subject_id] = reactions.unliked(event)
-            state.changed_reactions.add((event.post_id, event.subject_id))
+            state.reactions.change((event.post_id, event.subject_id), reactions.unliked(event))
         case PostBookmarked() | PostUnbookmarked():
-            state.bookmarks[event.post_id, event.subject_id] = reactions.bookmark_set(event)
-            state.changed_bookmarks.add((event.post_id, event.subject_id))
+            state.bookmarks.change((event.post_id, event.subject_id), reactions.bookmark_set(event))
         case PostShared() | PostUnshared():
-            state.shares[event.post_id, event.subject_id] = reactions.share_set(event)
-            state.changed_shares.add((event.post_id, event.subject_id))
+            state.shares.change((event.post_id, event.subject_id), reactions.share_set(event))
         case UserFollowed() | UserUnfollowed() | FollowRequested() | FollowApproved() | FollowRejected():
             _set_follow(state, relationships.follow_set(event))
-        case UserBlocked() | UserUnblocked():
-            state.blocks[event.subject_id, event.blocked_id] = relationships.block_set(event)
-            state.changed_blocks.add((event.subject_id, event.blocked_id))
-            if isinstance(event, UserBlocked):
-                for follow in relationships.severed(event):
-                    _set_follow(state, follow)
+        case UserBlocked():
+            state.blocks.change((event.subject_id, event.blocked_id), relationships.block_set(event))
+            for follow in relationships.severed(event):
+                _set_follow(state, follow)
+        case UserUnblocked():
+            state.blocks.change((event.subject_id, event.blocked_id), relationships.block_set(event))
         case UserMuted() | UserUnmuted():
-            state.mutes[event.subject_id, event.muted_id] = relationships.mute_set(event)
-            state.changed_mutes.add((event.subject_id, event.muted_id))
+            state.mutes.change((event.subject_id, event.muted_id), relationships.mute_set(event))
         case NotificationsRead():
             mark = state.read_marks.get(event.subject_id)
-            state.read_marks[event.subject_id] = notifications.marked(mark, event)
-            state.changed_read_marks.add(event.subject_id)
-        case ProfileEdited():
-            account = state.accounts.get(event.subject_id)
-            if account is not None:
-                state.accounts[event.subject_id] = accounts.profile_edited(account, event)
-                state.changed_accounts.add(event.subject_id)
-        case RoleGranted() | RoleRevoked():
-            account = state.accounts.get(event.subject_id)
-            if account is not None:
-                state.accounts[event.subject_id] = accounts.role_set(account, event)
-                state.changed_accounts.add(event.subject_id)
+            state.read_marks.change(event.subject_id, notifications.marked(mark, event))
         case _:
             assert_never(event)
 
 
 def _set_follow(state: State, follow: Follow) -> None:
-    state.follows[follow.follower_id, follow.followee_id] = follow
-    state.changed_follows.add((follow.follower_id, follow.followee_id))
+    state.follows.change((follow.follower_id, follow.followee_id), follow)
 
 
 def state_of(events: Iterable[Event]) -> State:

@@ -15,7 +15,7 @@ from uuid import UUID
 from psycopg import Cursor
 
 from command_api.accounts.state import REGISTERING, Account
-from command_api.decision import Pair, Reads, State
+from command_api.decision import Pair, Reads, Rows, State
 from command_api.notifications.state import ReadMark
 from command_api.posts.state import FOLLOWERS, PUBLIC, Comment, Post
 from command_api.reactions.state import Bookmark, Reaction, Share
@@ -48,12 +48,12 @@ def load(cursor: Cursor[Any], reads: Sequence[Reads]) -> State:
     _load_comments(cursor, state, exclusive_comments, "FOR UPDATE")
     _load_comments(cursor, state, comments - exclusive_comments, "FOR KEY SHARE")
     pairs = _pairs(state, reads)
-    _load_follows(cursor, state, pairs.follows)
     _load_blocks(cursor, state, pairs.people)
-    _load_mutes(cursor, state, {pair for read in reads for pair in read.mutes})
-    _load_reactions(cursor, state, {pair for read in reads for pair in read.reactions})
-    _load_bookmarks(cursor, state, {pair for read in reads for pair in read.bookmarks})
-    _load_shares(cursor, state, {pair for read in reads for pair in read.shares})
+    _load_pairs(cursor, state.follows, Follow, pairs.follows)
+    _load_pairs(cursor, state.mutes, Mute, (pair for read in reads for pair in read.mutes))
+    _load_pairs(cursor, state.reactions, Reaction, (pair for read in reads for pair in read.reactions))
+    _load_pairs(cursor, state.bookmarks, Bookmark, (pair for read in reads for pair in read.bookmarks))
+    _load_pairs(cursor, state.shares, Share, (pair for read in reads for pair in read.shares))
     _load_read_marks(cursor, state, {read.actor_id for read in reads if read.read_mark})
     return state
 
@@ -149,17 +149,6 @@ def _is_private(state: State, post: Post, changing: set[UUID]) -> bool:
     return post.author_id in changing or (author is not None and author.private)
 
 
-def _load_follows(cursor: Cursor[Any], state: State, pairs: set[Pair]) -> None:
-    if pairs:
-        cursor.execute(
-            "SELECT follower_id, followee_id, active, last_event, requested FROM follow"
-            " JOIN unnest(%s::uuid[], %s::uuid[]) AS wanted (follower_id, followee_id)"
-            " USING (follower_id, followee_id)",
-            _columns(pairs),
-        )
-        state.follows.update(((row[0], row[1]), Follow(*row)) for row in cursor.fetchall())
-
-
 def _load_blocks(cursor: Cursor[Any], state: State, pairs: set[Pair]) -> None:
     """The blocks of these pairs, either way."""
     if pairs:
@@ -172,44 +161,18 @@ def _load_blocks(cursor: Cursor[Any], state: State, pairs: set[Pair]) -> None:
         state.blocks.update(((row[0], row[1]), Block(*row)) for row in cursor.fetchall())
 
 
-def _load_mutes(cursor: Cursor[Any], state: State, pairs: set[Pair]) -> None:
-    if pairs:
+def _load_pairs(cursor: Cursor[Any], rows: Rows[Pair, Any], kind: type[Any], pairs: Iterable[Pair]) -> None:
+    """The rows of these pairs: the table is named like its struct, and a pair is its first two columns."""
+    wanted = set(pairs)
+    if wanted:
+        columns = kind.__struct_fields__
+        pair = ", ".join(columns[:2])
         cursor.execute(
-            "SELECT from_id, to_id, active, last_event FROM mute"
-            " JOIN unnest(%s::uuid[], %s::uuid[]) AS wanted (from_id, to_id) USING (from_id, to_id)",
-            _columns(pairs),
+            f"SELECT {', '.join(columns)} FROM {kind.__name__.lower()}"
+            f" JOIN unnest(%s::uuid[], %s::uuid[]) AS wanted ({pair}) USING ({pair})",
+            _columns(wanted),
         )
-        state.mutes.update(((row[0], row[1]), Mute(*row)) for row in cursor.fetchall())
-
-
-def _load_reactions(cursor: Cursor[Any], state: State, pairs: set[Pair]) -> None:
-    if pairs:
-        cursor.execute(
-            "SELECT post_id, actor_id, active, reaction, last_event FROM reaction"
-            " JOIN unnest(%s::uuid[], %s::uuid[]) AS wanted (post_id, actor_id) USING (actor_id, post_id)",
-            _columns(pairs),
-        )
-        state.reactions.update(((row[0], row[1]), Reaction(*row)) for row in cursor.fetchall())
-
-
-def _load_bookmarks(cursor: Cursor[Any], state: State, pairs: set[Pair]) -> None:
-    if pairs:
-        cursor.execute(
-            "SELECT post_id, actor_id, active, last_event FROM bookmark"
-            " JOIN unnest(%s::uuid[], %s::uuid[]) AS wanted (post_id, actor_id) USING (actor_id, post_id)",
-            _columns(pairs),
-        )
-        state.bookmarks.update(((row[0], row[1]), Bookmark(*row)) for row in cursor.fetchall())
-
-
-def _load_shares(cursor: Cursor[Any], state: State, pairs: set[Pair]) -> None:
-    if pairs:
-        cursor.execute(
-            "SELECT post_id, actor_id, active, share_id, last_event FROM share"
-            " JOIN unnest(%s::uuid[], %s::uuid[]) AS wanted (post_id, actor_id) USING (actor_id, post_id)",
-            _columns(pairs),
-        )
-        state.shares.update(((row[0], row[1]), Share(*row)) for row in cursor.fetchall())
+        rows.update(((row[0], row[1]), kind(*row)) for row in cursor.fetchall())
 
 
 def _load_read_marks(cursor: Cursor[Any], state: State, user_ids: set[UUID]) -> None:
@@ -228,7 +191,7 @@ def save(cursor: Cursor[Any], state: State) -> None:
         ("uuid", "text", "uuid", "bool", "text"),
         "(user_id) DO UPDATE SET state = excluded.state, last_event = excluded.last_event,"
         " private = excluded.private, roles = excluded.roles",
-        [state.accounts[key] for key in state.changed_accounts],
+        state.accounts,
     )
     _save(
         cursor,
@@ -236,7 +199,7 @@ def save(cursor: Cursor[Any], state: State) -> None:
         ("uuid", "uuid", "text", "bool", "uuid", "text", "uuid[]"),
         "(post_id) DO UPDATE SET deleted = excluded.deleted, last_event = excluded.last_event,"
         " digest = excluded.digest, mentioned_ids = excluded.mentioned_ids",
-        [state.posts[key] for key in state.changed_posts],
+        state.posts,
     )
     _save(
         cursor,
@@ -245,7 +208,7 @@ def save(cursor: Cursor[Any], state: State) -> None:
         ("uuid", "uuid", "uuid", "bool", "uuid", "uuid", "uuid", "text", "uuid[]"),
         "(comment_id) DO UPDATE SET deleted = excluded.deleted, last_event = excluded.last_event,"
         " digest = excluded.digest, mentioned_ids = excluded.mentioned_ids",
-        [state.comments[key] for key in state.changed_comments],
+        state.comments,
     )
     _save_relationships(cursor, state)
     _save(
@@ -254,14 +217,14 @@ def save(cursor: Cursor[Any], state: State) -> None:
         ("uuid", "uuid", "bool", "text", "uuid"),
         "(actor_id, post_id) DO UPDATE SET active = excluded.active, reaction = excluded.reaction,"
         " last_event = excluded.last_event",
-        [state.reactions[key] for key in state.changed_reactions],
+        state.reactions,
     )
     _save(
         cursor,
         "bookmark (post_id, actor_id, active, last_event)",
         ("uuid", "uuid", "bool", "uuid"),
         "(actor_id, post_id) DO UPDATE SET active = excluded.active, last_event = excluded.last_event",
-        [state.bookmarks[key] for key in state.changed_bookmarks],
+        state.bookmarks,
     )
     _save(
         cursor,
@@ -269,14 +232,14 @@ def save(cursor: Cursor[Any], state: State) -> None:
         ("uuid", "uuid", "bool", "uuid", "uuid"),
         "(actor_id, post_id) DO UPDATE SET active = excluded.active, share_id = excluded.share_id,"
         " last_event = excluded.last_event",
-        [state.shares[key] for key in state.changed_shares],
+        state.shares,
     )
     _save(
         cursor,
         "read_mark (user_id, up_to, last_event)",
         ("uuid", "uuid", "uuid"),
         "(user_id) DO UPDATE SET up_to = excluded.up_to, last_event = excluded.last_event",
-        [state.read_marks[key] for key in state.changed_read_marks],
+        state.read_marks,
     )
 
 
@@ -287,11 +250,9 @@ def _save_relationships(cursor: Cursor[Any], state: State) -> None:
         ("uuid", "uuid", "bool", "uuid", "bool"),
         "(follower_id, followee_id) DO UPDATE SET active = excluded.active, last_event = excluded.last_event,"
         " requested = excluded.requested",
-        [state.follows[key] for key in state.changed_follows],
+        state.follows,
     )
-    blocks = [state.blocks[key] for key in state.changed_blocks]
-    mutes = [state.mutes[key] for key in state.changed_mutes]
-    for table, rows in (("block", blocks), ("mute", mutes)):
+    for table, rows in (("block", state.blocks), ("mute", state.mutes)):
         _save(
             cursor,
             f"{table} (from_id, to_id, active, last_event)",
@@ -301,7 +262,8 @@ def _save_relationships(cursor: Cursor[Any], state: State) -> None:
         )
 
 
-def _save(cursor: Cursor[Any], table: str, types: tuple[str, ...], on_conflict: str, rows: list[Any]) -> None:
+def _save(cursor: Cursor[Any], table: str, types: tuple[str, ...], on_conflict: str, given: Rows[Any, Any]) -> None:
+    rows = [given[key] for key in given.changed]
     if not rows:
         return
     columns = []

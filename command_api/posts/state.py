@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.types import CommentAdded, CommentDeleted, CommentEdited, PostEdited, PostPublished
+from schemas.types import CommentAdded, CommentDeleted, CommentEdited, PostDeleted, PostEdited, PostPublished
 
 PUBLIC = "public"
 FOLLOWERS = "followers"
@@ -69,8 +69,8 @@ def post_edited(post: Post, event: PostEdited) -> Post:
     )
 
 
-def post_deleted(post: Post, event_id: UUID) -> Post:
-    return msgspec.structs.replace(post, deleted=True, last_event=event_id, digest="", mentioned_ids=())
+def post_deleted(post: Post, event: PostDeleted) -> Post:
+    return msgspec.structs.replace(post, deleted=True, last_event=event.event_id, digest="", mentioned_ids=())
 
 
 def comment_added(event: CommentAdded) -> Comment:

@@ -68,7 +68,10 @@ def compare_answers(model: Model, readers: Sequence[UUID], ranked_at: int) -> tu
         ranked = [ranked.item for ranked in model.feeds.ranked(reader_id, ranked_at)]
         check("feed.ranked", reader_id, ranked, home_ranked_ids(reader_id, RANKED_ITEMS_MAX, ranked_at))
         check("notifications.unread", reader_id, model.unread_count(reader_id), unread_count(reader_id))
-        for name, expected, found in (*_people(model, reader_id), *_below_posts(model, reader_id, [item.post_id for item in recent])):
+        for name, expected, found in (
+            *_people(model, reader_id),
+            *_below_posts(model, reader_id, [item.post_id for item in recent]),
+        ):
             check(name, reader_id, expected, found)
     return compared, differences
 

@@ -40,7 +40,7 @@ def test_roles_stand_beside_each_other_in_order() -> None:
     state = state_of([registered(ANA), role_granted(ANA, "moderator"), role_granted(ANA, "admin", number=151)])
     assert state.accounts[ANA].roles == "admin moderator"
     assert state.accounts[ANA].last_event == role_granted(ANA, number=151).event_id
-    assert state.changed_accounts == {ANA}
+    assert state.accounts.changed == {ANA}
 
 
 def test_an_erased_person_has_none() -> None:
