@@ -4,6 +4,7 @@ Oracle: the items that the test made, in the order of docs/semantics.md. Cannot 
 events (tests/model/test_verify.py compares whole histories).
 """
 
+import time
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -228,6 +229,13 @@ def test_a_filling_waits_for_the_shares_too(serving: Serving, world: World, shar
     answer = serving.get("feed/home/", viewer, sort="recent")
     assert answer.headers["X-Cache-Status"] == "bypass"
     assert len(items_of(answer)) == len(posts)
+    # Once PostgreSQL is there, the feed is filled; for a second after a failure nobody tries.
+    world.advance("counters", "engagement", 0, 1)
+    deadline = time.monotonic() + 20
+    while (status := serving.get("feed/home/", viewer, sort="recent").headers["X-Cache-Status"]) == "bypass":
+        assert time.monotonic() < deadline, "the feed stays cold"
+        time.sleep(0.05)
+    assert status == "miss"
 
 
 def test_a_position_of_the_reactions_is_demanded_of_the_warm_feed(
