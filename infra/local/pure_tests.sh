@@ -13,7 +13,7 @@ if runs .venv/bin/python; then
     exit 0
 fi
 found=
-for python in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$version"*/bin/python; do
+for python in "python$version" "${PYENV_ROOT:-${HOME:-}/.pyenv}"/versions/"$version"*/bin/python; do
     if runs "$python"; then
         found=$(command -v "$python")
         break

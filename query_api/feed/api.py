@@ -71,7 +71,7 @@ class HomeView(ReadView):
         return self._ranked(request, limit, explain) if sort == RANKED else self._recent(request, limit, explain)
 
     def _recent(self, request: Request, limit: int, explain: bool) -> Response:
-        purpose = f"home-recent:{self.reader.hex}"
+        purpose = f"home-recent-2:{self.reader.hex}"
         value = read_cursor(token_secret(), purpose, request.query_params.get("cursor"))
         place = None if value is None else RecentPlace.load(value)
         page = recent_page(self.reader, self._demanded, place, limit, clock.now() if explain else None)
@@ -81,7 +81,7 @@ class HomeView(ReadView):
         return page_response(request, _items(page, explain), cursor)
 
     def _ranked(self, request: Request, limit: int, explain: bool) -> Response:
-        purpose = f"home-ranked:{self.reader.hex}"
+        purpose = f"home-ranked-2:{self.reader.hex}"
         value = read_cursor(token_secret(), purpose, request.query_params.get("cursor"))
         if value is None:
             ranked_at = clock.now()

@@ -1,5 +1,6 @@
 """Home feed candidates from PostgreSQL: they go on below a warm feed's floor, fill a cold one, stand in for Redis."""
 
+from collections.abc import Set
 from typing import LiteralString
 from uuid import UUID
 
@@ -31,6 +32,7 @@ first_posts as materialized (
         select p.post_id, row_number() over (order by p.post_id desc) as nth
           from posts.post p
          where p.author_id = s.author_id and p.post_id < coalesce(%(before)s::uuid, %(last)s::uuid)
+           and p.post_id <> all(%(settled)s::uuid[])
          order by p.post_id desc limit %(few)s) few),
 first_shares as materialized (
     select s.author_id as sharer_id, few.share_id, few.post_id, few.nth
@@ -39,6 +41,7 @@ first_shares as materialized (
         select h.share_id, h.post_id, row_number() over (order by h.share_id desc) as nth
           from counters.share h
          where h.actor_id = s.author_id and h.active and h.share_id < coalesce(%(before)s::uuid, %(last)s::uuid)
+           and h.post_id <> all(%(settled)s::uuid[])
          order by h.share_id desc limit %(few)s) few
      where s.author_id <> %(viewer)s::uuid),
 first as (
@@ -57,6 +60,7 @@ merged as (
      cross join lateral (
         select p.post_id from posts.post p
          where p.author_id = f.author_id and p.post_id < f.post_id and p.post_id > cut.item_id
+           and p.post_id <> all(%(settled)s::uuid[])
          order by p.post_id desc limit %(limit)s) more
      where f.nth = %(few)s and f.post_id > cut.item_id
     union all
@@ -66,6 +70,7 @@ merged as (
      cross join lateral (
         select h.share_id, h.post_id from counters.share h
          where h.actor_id = f.sharer_id and h.active and h.share_id < f.share_id and h.share_id > cut.item_id
+           and h.post_id <> all(%(settled)s::uuid[])
          order by h.share_id desc limit %(limit)s) more
      where f.nth = %(few)s and f.share_id > cut.item_id)
 select item_id, post_id from merged order by item_id desc limit %(limit)s"""
@@ -78,13 +83,22 @@ def followees(viewer_id: UUID) -> list[UUID]:
     return [row.to_id for row in database.rows(FOLLOWEES_SQL, {"viewer": viewer_id})]
 
 
-def home_candidates(viewer_id: UUID, before: UUID | None, limit: int) -> list[FeedItem]:
+def home_candidates(
+    viewer_id: UUID, before: UUID | None, limit: int, settled: Set[UUID] = frozenset()
+) -> list[FeedItem]:
     """The newest posts by V and those V follows and does not mute, and what these share, older than `before`.
 
-    Fewer than `limit` only at the end.
+    None of the posts in `settled`; fewer than `limit` only at the end.
     """
     found = database.rows(
         HOME_SQL,
-        {"viewer": viewer_id, "before": before, "last": LAST_ID, "limit": limit, "few": min(limit, FEW)},
+        {
+            "viewer": viewer_id,
+            "before": before,
+            "last": LAST_ID,
+            "limit": limit,
+            "few": min(limit, FEW),
+            "settled": list(settled),
+        },
     )
     return [FeedItem(*row) for row in found]

@@ -8,7 +8,7 @@ answers alone.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import lru_cache
 from typing import LiteralString
 from uuid import UUID
@@ -16,9 +16,9 @@ from uuid import UUID
 from query_api import database
 from query_api.consistency import Waiting
 from query_api.feed.candidates import followees, home_candidates
+from query_api.feed.placing import Candidates
 from schemas.catalogue import topics
 from shared.environment import environment
-from shared.feed_item import FeedItem
 from shared.feed_store import FeedPage, FeedStore, FeedUnavailable
 from shared.position import Position
 
@@ -56,11 +56,11 @@ def _redis() -> _Redis:
 
 
 class HomeSkeleton:
-    """The candidates of one request: call it with the item to continue after and how many; it answers items' ids.
+    """The candidates of one request, as feed/placing.py asks for them.
 
     `demanded` is the position that the request demands; a warm feed that has not reached it is passed over, since
     PostgreSQL has.
-    Afterwards `cache` says where the items came from, `is_pushed` does so for one item, and `items` has the posts.
+    Afterwards `cache` says where the items came from, and `is_pushed` does so for one item.
     `as_of` is the newest item of the first page of the list: shares that are newer do not count on the pages after it,
     so that a post that somebody shares meanwhile stays where it was.
     """
@@ -70,34 +70,36 @@ class HomeSkeleton:
         self.as_of = as_of
         self.cache = BYPASS
         self._pushed: set[UUID] = set()
-        self._posts: dict[UUID, UUID] = {}  # of each item given so far
         self._store = self._usable_store(demanded)
 
-    def __call__(self, before: UUID | None, limit: int) -> list[UUID]:
-        found = self._found(before, limit)
-        self._posts.update(found)
-        if found and self.as_of is None:
-            self.as_of = found[0].item_id
-        return [item.item_id for item in found]
-
-    def items(self, ids: Sequence[UUID]) -> list[FeedItem]:
-        """Items that it answered, with their posts."""
-        return [FeedItem(item_id, self._posts[item_id]) for item_id in ids]
+    def __call__(self, before: UUID | None, limit: int, settled: Set[UUID]) -> Candidates:
+        """A warm feed's items may be of `settled` posts; PostgreSQL leaves those out."""
+        found = self._found(before, limit, settled)
+        if found.items and self.as_of is None:
+            self.as_of = found.items[0].item_id
+        return found
 
     def is_pushed(self, item_id: UUID) -> bool:
         """Whether the item came from the warm feed."""
         return item_id in self._pushed
 
-    def _found(self, before: UUID | None, limit: int) -> list[FeedItem]:
+    def _found(self, before: UUID | None, limit: int, settled: Set[UUID]) -> Candidates:
         page = self._page(before, limit)
         if page is None:
-            return home_candidates(self.viewer_id, before, limit)
+            return self._below(before, limit, settled)
         self._pushed.update(item.item_id for item in page.items)
-        missing = limit - len(page.items)
-        if missing == 0 or page.floor is None:
-            return page.items
         last = page.items[-1].item_id if page.items else before
-        return page.items + home_candidates(self.viewer_id, last, missing)
+        missing = limit - len(page.items)
+        if missing == 0:
+            return Candidates(page.items, last)
+        if page.floor is None:
+            return Candidates(page.items, None)
+        below = self._below(last, missing, settled)
+        return Candidates(page.items + below.items, below.reached)
+
+    def _below(self, before: UUID | None, limit: int, settled: Set[UUID]) -> Candidates:
+        found = home_candidates(self.viewer_id, before, limit, settled)
+        return Candidates(found, found[-1].item_id if len(found) == limit else None)
 
     @staticmethod
     def source_of(pushed: bool) -> str:

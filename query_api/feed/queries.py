@@ -1,20 +1,21 @@
 """The items of a home feed that its reader may see, newest first or ranked, by the path that every page takes.
 
 Each post stands once, at its newest item (feed/rules.py). The newest share that counts for V is looked up beside the
-post's other facts, so that whatever the candidates were, no older item of the post is taken for it.
+post's other facts, so that it is placed there whatever the candidates were (feed/placing.py).
 `home_recent_ids` answers what a page of `sort=recent` would, by the same path and without HTTP.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
 
 from query_api import database
 from query_api.feed.home import HomeSkeleton
+from query_api.feed.placing import read_home_page
 from query_api.feed.ranking import OWN_AFFINITY, Candidate, Ranked, affinity, ranked_order
 from query_api.feed.rules import standing_item
-from query_api.pipeline import Page, read_page
+from query_api.pipeline import Page
 from query_api.posts.queries import (
     FACTS_SQL,
     HYDRATE_SQL,
@@ -89,12 +90,12 @@ HOME_ROUNDS_MAX = 1000  # the newest 400 are to be 400, however much in between 
 
 @dataclass(frozen=True, slots=True)
 class ItemFacts:
-    """A candidate with what the rules and the ranking need of it, and no more.
+    """A post with what the rules and the ranking need of it, and no more.
 
-    `share_id` is the newest share of the post that counts for V.
+    `standing_id` is the item at which it stands, if it does, `share_id` the newest share of it that counts for V.
     """
 
-    item_id: UUID
+    standing_id: UUID | None
     post_id: UUID
     author_id: UUID
     visibility: str
@@ -124,9 +125,8 @@ class Sharer:
 
 @dataclass(frozen=True, slots=True)
 class HomeRow:
-    """A candidate's post with all that its shape needs; `standing_id` is the item at which it stands, if it does."""
+    """A post with all that its shape needs; `standing_id` is the item at which it stands, if it does."""
 
-    item_id: UUID
     standing_id: UUID | None
     post: PostRow
     sharer: Sharer | None
@@ -141,28 +141,27 @@ class HomeRow:
         return self.post.created_at if self.via is None else datetime_of(time_of(self.via.share_id))
 
 
-def item_facts(viewer_id: UUID, items: Sequence[FeedItem], as_of: UUID | None) -> dict[UUID, ItemFacts]:
-    """These items that are there, by their ids; no share newer than `as_of` counts."""
-    found = {row.post_id: row for row in database.rows(ITEM_FACTS_SQL, _asked(viewer_id, items, as_of))}
-    return {item_id: ItemFacts(item_id, *found[post_id]) for item_id, post_id in items if post_id in found}
+def item_facts(viewer_id: UUID, post_ids: Iterable[UUID], as_of: UUID | None) -> dict[UUID, ItemFacts]:
+    """These posts that are there, by their ids; no share newer than `as_of` counts."""
+    rows = database.rows(ITEM_FACTS_SQL, _asked(viewer_id, post_ids, as_of))
+    return {row.post_id: ItemFacts(standing_item(row, viewer_id, row.share_id), *row) for row in rows}
 
 
-def home_rows(viewer_id: UUID, items: Sequence[FeedItem], as_of: UUID | None) -> dict[UUID, HomeRow]:
-    """These items that are there, hydrated, by their ids; no share newer than `as_of` counts."""
-    rows = database.rows(HOME_ROWS_SQL, _asked(viewer_id, items, as_of))
-    posts = assembled([item.post_id for item in items], rows, viewer_id)
+def home_rows(viewer_id: UUID, post_ids: Iterable[UUID], as_of: UUID | None) -> dict[UUID, HomeRow]:
+    """These posts that are there, hydrated, by their ids; no share newer than `as_of` counts."""
+    asked = _asked(viewer_id, post_ids, as_of)
+    rows = database.rows(HOME_ROWS_SQL, asked)
     sharers = {row.post_id: Sharer(*row[POST_COLUMNS:]) for row in rows if row.share_id is not None}
     found = {}
-    for item_id, post_id in items:
-        post, sharer = posts.get(post_id), sharers.get(post_id)
-        if post is not None:
-            standing_id = standing_item(post, viewer_id, sharer.share_id if sharer else None)
-            found[item_id] = HomeRow(item_id, standing_id, post, sharer)
+    for post_id, post in assembled(asked["ids"], rows, viewer_id).items():
+        sharer = sharers.get(post_id)
+        standing_id = standing_item(post, viewer_id, sharer.share_id if sharer else None)
+        found[post_id] = HomeRow(standing_id, post, sharer)
     return found
 
 
-def _asked(viewer_id: UUID, items: Sequence[FeedItem], as_of: UUID | None) -> dict[str, Any]:
-    return {"viewer": viewer_id, "ids": list({item.post_id for item in items}), "as_of": as_of, "last": LAST_ID}
+def _asked(viewer_id: UUID, post_ids: Iterable[UUID], as_of: UUID | None) -> dict[str, Any]:
+    return {"viewer": viewer_id, "ids": list(post_ids), "as_of": as_of, "last": LAST_ID}
 
 
 def ranked_items(viewer_id: UUID, items: Sequence[ItemFacts], ranked_at: int) -> list[Ranked]:
@@ -176,7 +175,7 @@ def ranked_items(viewer_id: UUID, items: Sequence[ItemFacts], ranked_at: int) ->
     return ranked_order(
         (
             Candidate(
-                item_id=item.item_id,
+                item_id=item.standing_id,
                 post_id=item.post_id,
                 published_at=time_of(item.post_id),
                 likes=item.likes,
@@ -185,6 +184,7 @@ def ranked_items(viewer_id: UUID, items: Sequence[ItemFacts], ranked_at: int) ->
                 affinity=affinities.get(item.author_id, OWN_AFFINITY),
             )
             for item in items
+            if item.standing_id is not None
         ),
         ranked_at,
     )
@@ -192,10 +192,9 @@ def ranked_items(viewer_id: UUID, items: Sequence[ItemFacts], ranked_at: int) ->
 
 def home_items(viewer_id: UUID, skeleton: HomeSkeleton, limit: int) -> Page[ItemFacts]:
     """The newest `limit` items that V may see; candidates that V may not see make room for older ones."""
-    return read_page(
+    return read_home_page(
         skeleton,
-        lambda ids: item_facts(viewer_id, skeleton.items(ids), skeleton.as_of),
-        lambda item: standing_item(item, viewer_id, item.share_id) == item.item_id,
+        lambda post_ids: item_facts(viewer_id, post_ids, skeleton.as_of),
         after=None,
         limit=limit,
         rounds_max=HOME_ROUNDS_MAX,
@@ -204,7 +203,8 @@ def home_items(viewer_id: UUID, skeleton: HomeSkeleton, limit: int) -> Page[Item
 
 def home_recent_ids(viewer_id: UUID, limit: int) -> list[FeedItem]:
     """The newest `limit` items of V's home feed, newest first; through Redis where the feed is warm, and warming it."""
-    return [FeedItem(item.item_id, item.post_id) for item in home_items(viewer_id, HomeSkeleton(viewer_id), limit).rows]
+    rows = home_items(viewer_id, HomeSkeleton(viewer_id), limit).rows
+    return [FeedItem(row.standing_id, row.post_id) for row in rows if row.standing_id is not None]
 
 
 def home_ranked_ids(viewer_id: UUID, limit: int, ranked_at: int) -> list[FeedItem]:

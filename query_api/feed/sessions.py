@@ -20,6 +20,8 @@ from shared.errors import Gone
 
 log = logging.getLogger(__name__)
 SESSION_SECONDS = 600
+# Another name for another shape of the value: what an older version kept is not found, and so begun again.
+SESSION_KEY = "ranked-2"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class Frozen:
     def oldest(self) -> UUID | None:
         """What is older than the session's last item by time follows by recency."""
         return min((each.item_id for each in self.order), default=None)
+
+    @property
+    def posts(self) -> frozenset[UUID]:
+        return frozenset(each.post_id for each in self.order)
 
     @property
     def newest(self) -> UUID | None:
@@ -55,7 +61,7 @@ def freeze(frozen: Frozen) -> str:
         }
     )
     try:
-        _client().set(f"ranked:{session_id}", value, ex=SESSION_SECONDS)
+        _client().set(f"{SESSION_KEY}:{session_id}", value, ex=SESSION_SECONDS)
     except (redis.RedisError, OSError) as trouble:
         log.warning("a ranked session could not be kept: %s", trouble)
     return session_id
@@ -64,7 +70,7 @@ def freeze(frozen: Frozen) -> str:
 def thaw(session_id: str) -> Frozen:
     """The session's order, good for ten more minutes. Raises Gone when it is over, or Redis is away."""
     try:
-        value: Any = _client().getex(f"ranked:{session_id}", ex=SESSION_SECONDS)
+        value: Any = _client().getex(f"{SESSION_KEY}:{session_id}", ex=SESSION_SECONDS)
     except (redis.RedisError, OSError) as trouble:
         log.warning("a ranked session could not be read: %s", trouble)
         value = None

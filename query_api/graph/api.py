@@ -5,7 +5,7 @@ from rest_framework.response import Response
 
 from query_api.described import read_of
 from query_api.graph.present import present_block, present_mute, present_request
-from query_api.graph.queries import asking, blocked_by, muted_by
+from query_api.graph.queries import asking, blocks_of, mutes_of
 from query_api.shapes import BlockPage, FollowRequestPage, MutePage
 from query_api.views import ReadView, page_of
 
@@ -21,7 +21,7 @@ class BlocksView(ReadView):
         return page_of(
             request,
             f"blocks:{self.reader.hex}",
-            lambda before, limit: blocked_by(self.reader, before, limit),
+            lambda before, limit: blocks_of(self.reader, before, limit),
             present_block,
         )
 
@@ -37,7 +37,7 @@ class MutesView(ReadView):
         return page_of(
             request,
             f"mutes:{self.reader.hex}",
-            lambda before, limit: muted_by(self.reader, before, limit),
+            lambda before, limit: mutes_of(self.reader, before, limit),
             present_mute,
         )
 

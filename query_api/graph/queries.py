@@ -69,12 +69,12 @@ class RelationRow:
     avatar_media_id: UUID | None
 
 
-def blocked_by(user_id: UUID, before: UUID | None, limit: int) -> Page[RelationRow]:
+def blocks_of(user_id: UUID, before: UUID | None, limit: int) -> Page[RelationRow]:
     """Whom the user blocks."""
     return _page(BLOCKS_SQL, user_id, before, limit)
 
 
-def muted_by(user_id: UUID, before: UUID | None, limit: int) -> Page[RelationRow]:
+def mutes_of(user_id: UUID, before: UUID | None, limit: int) -> Page[RelationRow]:
     """Whom the user mutes."""
     return _page(MUTES_SQL, user_id, before, limit)
 

@@ -59,7 +59,7 @@ class SharesView(ReadView):
             f"shares:{post_id.hex}",
             lambda after, limit: read_page(
                 lambda before, count: newest_shares(post_id, before, count),
-                lambda ids: shares(post_id, ids),
+                lambda ids: shares(post_id, ids, self.viewer),
                 lambda row: True,
                 after=after,
                 limit=limit,

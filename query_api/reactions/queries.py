@@ -34,7 +34,9 @@ SHARERS_SQL: LiteralString = """
 select s.share_id, s.actor_id as author_id, a.username, a.display_name, a.avatar_media_id
   from counters.share s
   join profiles.person a on a.user_id = s.actor_id and a.created_event is not null
+  left join graph.relation own on own.from_id = %(viewer)s::uuid and own.to_id = s.actor_id
  where s.post_id = %(post)s and s.active and s.share_id = any(%(shares)s::uuid[])
+   and (own.blocks or own.blocked_by) is not true
    and not exists (select from counters.erased e where e.user_id = s.actor_id)
    and not exists (select from profiles.erased e where e.user_id = s.actor_id)"""
 
@@ -105,9 +107,9 @@ def newest_shares(post_id: UUID, before: UUID | None, limit: int) -> list[UUID]:
     return [row.share_id for row in found]
 
 
-def shares(post_id: UUID, share_ids: Sequence[UUID]) -> dict[UUID, ShareRow]:
-    """These shares by id, without those of people who are not there."""
-    found = database.rows(SHARERS_SQL, {"post": post_id, "shares": list(share_ids)})
+def shares(post_id: UUID, share_ids: Sequence[UUID], viewer_id: UUID | None) -> dict[UUID, ShareRow]:
+    """These shares by id, without those of people who are not there, or hidden from the viewer."""
+    found = database.rows(SHARERS_SQL, {"post": post_id, "shares": list(share_ids), "viewer": viewer_id})
     return {row.share_id: ShareRow(*row) for row in found}
 
 

@@ -107,10 +107,11 @@ def test_the_same_key_blocks_once(ana: Api, ben: Api) -> None:
 def test_a_blocked_author_s_post_is_not_there(ana: Api, ben: Api, by_author: bool) -> None:
     post = publish(ana)
     said = comment(ana, post)
-    liked, kept = publish(ana), publish(ana)
+    liked, kept, passed_on = publish(ana), publish(ana), publish(ana)
     own = comment(ben, liked)
     assert ben.post(f"posts/{liked['id']}/like/").status_code == 201
     assert ben.post(f"posts/{kept['id']}/bookmark/").status_code == 201
+    assert ben.post(f"posts/{passed_on['id']}/share/").status_code == 201
     block(*((ana, ben) if by_author else (ben, ana)))
     here = f"posts/{post['id']}/"
     for refused in (
@@ -118,6 +119,9 @@ def test_a_blocked_author_s_post_is_not_there(ana: Api, ben: Api, by_author: boo
         ben.delete(f"{here}like/"),
         ben.post(f"{here}bookmark/"),
         ben.delete(f"{here}bookmark/"),
+        ben.post(f"{here}share/"),
+        ben.post(f"{here}share/", {"content": "so"}),
+        ben.delete(f"{here}share/"),
         ben.post(f"{here}comments/", {"content": "so"}),
         ben.post(f"{here}comments/", {"content": "so", "parent_id": said["id"]}),
         ben.post("posts/", {"content": "so", "quote_of": post["id"]}),
@@ -133,7 +137,12 @@ def test_a_blocked_author_s_post_is_not_there(ana: Api, ben: Api, by_author: boo
         ana.post(path(ben, "mute")),
     ):
         problem(refused, 404, "not-found")
-    for withdrawn in (f"posts/{liked['id']}/like/", f"posts/{kept['id']}/bookmark/", f"comments/{own['id']}/"):
+    for withdrawn in (
+        f"posts/{liked['id']}/like/",
+        f"posts/{kept['id']}/bookmark/",
+        f"posts/{passed_on['id']}/share/",
+        f"comments/{own['id']}/",
+    ):
         assert ben.delete(withdrawn).status_code == 200
     assert ben.delete(path(ana, "mute")).status_code == 200
     (ana if by_author else ben).delete(path(ben if by_author else ana, "block"))
@@ -251,6 +260,7 @@ def test_what_a_private_account_hides(ana: Api, ben: Api, cleo: Api) -> None:
     for refused in (
         ben.post(f"{here}like/"),
         ben.post(f"{here}bookmark/"),
+        ben.post(f"{here}share/"),
         ben.post(f"{here}comments/", {"content": "so", "parent_id": said["id"]}),
         ben.post("posts/", {"content": "so", "quote_of": post["id"]}),
         ben.delete(f"comments/{said['id']}/"),

@@ -13,13 +13,13 @@ from uuid import UUID
 import psycopg
 
 from query_api.feed.queries import home_ranked_ids, home_recent_ids
-from query_api.graph.queries import asking, blocked_by, muted_by
+from query_api.graph.queries import asking, blocks_of, mutes_of
 from query_api.notifications.queries import unread_count
 from query_api.posts.comments import flat_comments
 from query_api.posts.queries import authored_ids, hydrate
 from query_api.posts.rules import may_see
 from query_api.profiles.queries import FOLLOWERS_SQL, FOLLOWING_SQL, FollowList, profile
-from query_api.reactions.queries import newest_reactions, reactions
+from query_api.reactions.queries import newest_reactions, newest_shares, reactions, shares
 from shared.feed_store import FeedPage
 from tests.model.home import RANKED_ITEMS_MAX, Item
 from tests.model.reference import Model
@@ -79,8 +79,8 @@ def compare_answers(model: Model, readers: Sequence[UUID], ranked_at: int) -> tu
 def _people(model: Model, reader_id: UUID) -> Iterator[tuple[str, Any, Any]]:
     """One's own lists, and the profiles and follows of those whom a block may hide."""
     lists = (
-        ("blocks", model.blocked_by, blocked_by),
-        ("mutes", model.muted_by, muted_by),
+        ("blocks", model.blocks_of, blocks_of),
+        ("mutes", model.mutes_of, mutes_of),
         ("requests", model.asking, asking),
     )
     for name, expected, listed_for in lists:
@@ -109,7 +109,7 @@ def _people(model: Model, reader_id: UUID) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _below_posts(model: Model, reader_id: UUID, posts: Sequence[UUID]) -> Iterator[tuple[str, Any, Any]]:
-    """The comments and reactions that the reader finds under the newest of these posts."""
+    """The comments, reactions and shares that the reader finds under the newest of these posts."""
     for post_id in posts[:POSTS_ASKED_ABOUT_MAX]:
         removed = model.removed_under(post_id, reader_id)
         expected = [(each, each in removed) for each in sorted(model.comments_under(post_id, reader_id) | removed)]
@@ -117,6 +117,9 @@ def _below_posts(model: Model, reader_id: UUID, posts: Sequence[UUID]) -> Iterat
         yield "posts.comments", expected, [(row.comment_id, row.removed) for row in found]
         rows = reactions(post_id, newest_reactions(post_id, None, LISTED_MAX), reader_id)
         yield "posts.likes", model.likers(post_id, reader_id), [rows[event].author_id for event in sorted(rows)[::-1]]
+        sharers = shares(post_id, newest_shares(post_id, None, LISTED_MAX), reader_id)
+        listed = [sharers[share_id].author_id for share_id in sorted(sharers)[::-1]]
+        yield "posts.shares", model.shares_of(post_id, reader_id), listed
 
 
 def _first_difference(name: str, reader_id: UUID, expected: Any, found: Any) -> Difference:

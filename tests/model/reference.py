@@ -240,12 +240,12 @@ class Model(Relationships):
     def shares_by_actor(self) -> dict[UUID, set[Item]]:
         return grouped((event.subject_id, Item(event.share_id, event.post_id)) for event in self.shares.values())
 
-    def shares_of(self, post_id: UUID) -> list[UUID]:
-        """Who shares a post and is there, the newest share first."""
+    def shares_of(self, post_id: UUID, viewer_id: UUID | None) -> list[UUID]:
+        """Who shares a post and is there for the viewer, the newest share first."""
         found = {
             event.share_id: actor_id
             for (shared_id, actor_id), event in self.shares.items()
-            if shared_id == post_id and actor_id in self.persons
+            if shared_id == post_id and actor_id in self.persons and not self.hidden(viewer_id, actor_id)
         }
         return [found[share_id] for share_id in newest_first(found)]
 

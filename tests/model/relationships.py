@@ -142,10 +142,10 @@ class Relationships:
         """Who waits for this person's approval."""
         return self._listed(user_id, self.request_words, (pair for pair in self.requests if pair[1] == user_id), 0)
 
-    def muted_by(self, user_id: UUID) -> list[UUID]:
+    def mutes_of(self, user_id: UUID) -> list[UUID]:
         return self._listed(user_id, self.mute_words, (pair for pair in self.mutes if pair[0] == user_id), 1)
 
-    def blocked_by(self, user_id: UUID) -> list[UUID]:
+    def blocks_of(self, user_id: UUID) -> list[UUID]:
         """Whom this person blocks; they are seen nowhere else, so here they must be."""
         return self._listed(None, self.block_words, (pair for pair in self.blocks if pair[0] == user_id), 1)
 

@@ -40,7 +40,7 @@ def seen(model: Model, viewer_id: UUID) -> dict[str, Any]:
         "people": [
             (model.followers_of(user_id, viewer_id), model.followed_by(user_id, viewer_id)) for user_id in model.persons
         ],
-        "own": [model.asking(viewer_id), model.muted_by(viewer_id), model.blocked_by(viewer_id)],
+        "own": [model.asking(viewer_id), model.mutes_of(viewer_id), model.blocks_of(viewer_id)],
         "likes": {post_id: model.likers(post_id, viewer_id) for post_id in model.posts},
         "comments": {post_id: model.comments_under(post_id, viewer_id) for post_id in model.posts},
         "removed": {post_id: model.removed_under(post_id, viewer_id) for post_id in model.posts},

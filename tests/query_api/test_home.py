@@ -217,7 +217,7 @@ def test_two_walks_of_one_session_see_the_same(serving: Serving, world: World) -
 def test_a_lost_session_is_over(serving: Serving, world: World) -> None:
     viewer, *_ = circle(world, 30)
     answer = serving.get("feed/home/", viewer, sort="ranked", limit=5)
-    for key in serving.redis.scan_iter("ranked:*"):
+    for key in serving.redis.scan_iter("ranked-2:*"):
         assert 0 < serving.redis.ttl(key) <= 600
         serving.redis.delete(key)
     over = serving.follow_next(answer, viewer) if answer.json()["next"] else None

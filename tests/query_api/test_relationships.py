@@ -124,6 +124,7 @@ def test_lists_of_people_leave_out_a_blocked_person_and_counts_do_not(
     post = world.post(third)
     for who in (reader, author, third):
         world.like(who, post)
+        world.share(who, post)
     block(world, blocker, reader, author)
 
     def people(path: str, viewer: UUID | None, **query: int) -> list[str]:
@@ -134,11 +135,13 @@ def test_lists_of_people_leave_out_a_blocked_person_and_counts_do_not(
         assert people(f"users/{third}/following/", viewer) == [str(seen)]
         assert people(f"posts/{post}/likes/", viewer) == [str(third), str(seen)]
         assert people(f"posts/{post}/likes/", viewer, limit=1) == [str(third)]
+        assert people(f"posts/{post}/shares/", viewer) == [str(third), str(seen)]
         assert serving.get(f"posts/{post}/", viewer).json()["counts"]["likes"] == 3
         assert serving.get(f"users/{third}/", viewer).json()["counts"]["followers"] == 2
     for other in (third, None):
         assert people(f"users/{third}/followers/", other) == [str(author), str(reader)]
         assert people(f"posts/{post}/likes/", other) == [str(third), str(author), str(reader)]
+        assert people(f"posts/{post}/shares/", other) == [str(third), str(author), str(reader)]
 
 
 @BOTH_WAYS

@@ -309,20 +309,6 @@ class World:
         )
         self._count("shares", post_id, -1)
 
-    def mute(self, muter_id: UUID, muted_id: UUID, active: bool = True) -> None:
-        event_id = self.tick()
-        self.execute(
-            """insert into graph.relation (from_id, to_id, mutes, muted_at, mute_event)
-               values (%s, %s, %s, %s, %s)
-               on conflict (from_id, to_id)
-               do update set mutes = excluded.mutes, mute_event = excluded.mute_event""",
-            muter_id,
-            muted_id,
-            active,
-            datetime_of(time_of(event_id)),
-            event_id,
-        )
-
     def likes(self, post_id: UUID, count: int) -> None:
         """A number of likes by people who are nobody here: scores move."""
         self._count("likes", post_id, count)

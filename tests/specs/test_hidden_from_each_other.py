@@ -15,8 +15,10 @@ from command_api.posts.commands.edit_post import EditPost
 from command_api.posts.commands.publish_post import PublishPost
 from command_api.reactions.commands.bookmark_post import BookmarkPost
 from command_api.reactions.commands.like_post import LikePost
+from command_api.reactions.commands.share_post import SharePost
 from command_api.reactions.commands.unbookmark_post import UnbookmarkPost
 from command_api.reactions.commands.unlike_post import UnlikePost
+from command_api.reactions.commands.unshare_post import UnsharePost
 from command_api.routing import Command
 from schemas.types import Event
 from shared.errors import Forbidden, NotFound
@@ -48,6 +50,8 @@ BY_BEN: dict[str, Command] = {
     "unlike": UnlikePost(BEN, ID),
     "bookmark": BookmarkPost(BEN, ID),
     "unbookmark": UnbookmarkPost(BEN, ID),
+    "share": SharePost(BEN, ID),
+    "unshare": UnsharePost(BEN, ID),
     "comment": AddComment(actor_id=BEN, post_id=ID, content="so"),
     "reply": PublishPost(actor_id=BEN, content="so", reply_to=ID),
     "quote": PublishPost(actor_id=BEN, content="so", quote_of=ID),
@@ -57,7 +61,9 @@ COMMANDS = pytest.mark.parametrize("command", BY_BEN.values(), ids=BY_BEN)
 
 def carried_out(given: list[Event], command: Command) -> None:
     """It is not refused; there is nothing to withdraw."""
-    assert isinstance(decided(given, command), Unchanged) == isinstance(command, UnlikePost | UnbookmarkPost)
+    assert isinstance(decided(given, command), Unchanged) == isinstance(
+        command, UnlikePost | UnbookmarkPost | UnsharePost
+    )
 
 
 @COMMANDS
