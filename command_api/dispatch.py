@@ -106,8 +106,9 @@ def dispatch(
     """Carries out one command; `now` in microseconds since 1970, left out the clock's once all locks are held.
 
     Waits for the broker until the environment's ack_wait_seconds have passed since `began` (time.monotonic(), left out
-    now), and for ACK_SECONDS_MIN at least. Raises a Rejected, or Unavailable when the outbox is too full or the database away. `respond` makes the
-    answer inside the transaction, so that it can be remembered for the idempotency key.
+    now), and for ACK_SECONDS_MIN at least. Raises a Rejected, or Unavailable when the outbox is too full or the
+    database away. `respond` makes the answer inside the transaction, so that it can be remembered for the idempotency
+    key.
     """
     deadline = (time.monotonic() if began is None else began) + environment().ack_wait_seconds
     _refuse_when_full()
