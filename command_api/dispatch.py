@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 BATCH_COMMANDS = 1_000
 BATCH_ACK_SECONDS = 10.0  # a little longer than the producer tries
+# What is left of a request's time when deciding has used it up: a hundred times what an acknowledgement takes.
+ACK_SECONDS_MIN = 0.03
 ATTEMPTS_MAX = 6
 POLL_SECONDS = 0.004
 BACKLOG_CHECK_SECONDS = 1.0
@@ -99,20 +101,23 @@ def dispatch(
     now: int | None = None,
     idempotency: IdempotencyKey | None = None,
     respond: Respond | None = None,
+    began: float | None = None,
 ) -> Outcome:
     """Carries out one command; `now` in microseconds since 1970, left out the clock's once all locks are held.
 
-    Waits for the broker for at most the environment's ack_wait_seconds. Raises a Rejected, or Unavailable when the
-    outbox is too full or the database away. `respond` makes the answer inside the transaction, so that it can be
-    remembered for the idempotency key.
+    Waits for the broker until the environment's ack_wait_seconds have passed since `began` (time.monotonic(), left out
+    now), and for ACK_SECONDS_MIN at least. Raises a Rejected, or Unavailable when the outbox is too full or the
+    database away. `respond` makes the answer inside the transaction, so that it can be remembered for the idempotency
+    key.
     """
+    deadline = (time.monotonic() if began is None else began) + environment().ack_wait_seconds
     _refuse_when_full()
     _load_keys([command])
     committed = _attempt([command], clock.now if now is None else [now], idempotency, respond)
     decided = committed.decided[0]
     if decided.rejection is not None:
         raise decided.rejection
-    _publish(committed, environment().ack_wait_seconds, wait_when_away=False)
+    _publish(committed, max(deadline, time.monotonic() + ACK_SECONDS_MIN), wait_when_away=False)
     return _outcome(decided, committed.known)
 
 
@@ -131,7 +136,7 @@ def dispatch_batch(commands: Iterable[Command], times: Iterable[int] | clock.Clo
         _refuse_when_full()
         _load_keys(batch)
         committed = _attempt(batch, asked if given is None else list(islice(given, len(batch))), None, None)
-        _publish(committed, BATCH_ACK_SECONDS, wait_when_away=True)
+        _publish(committed, time.monotonic() + BATCH_ACK_SECONDS, wait_when_away=True)
         outcomes.extend(_outcome(decided, committed.known) for decided in committed.decided)
     return outcomes
 
@@ -243,9 +248,8 @@ def _again(remembered: Remembered) -> _Committed:
 # Publishing
 
 
-def _publish(committed: _Committed, seconds: float, *, wait_when_away: bool) -> None:
+def _publish(committed: _Committed, deadline: float, *, wait_when_away: bool) -> None:
     """Appends what was committed, after what it depends on, and notes in `known` what was acknowledged in time."""
-    deadline = time.monotonic() + seconds
     producer = publisher(late_marker())
     waiting = {event_id for event_id, entry in committed.known.items() if entry.offset is None}
     if waiting and (wait_when_away or not producer.away):

@@ -1,5 +1,7 @@
 """Events to the records that the outbox keeps: bytes that never change from here on."""
 
+import threading
+import time
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from uuid import UUID
@@ -17,17 +19,32 @@ from shared.environment import environment
 from shared.errors import Unavailable
 from shared.kafka import partition_of, record_key
 
+ASK_AGAIN_SECONDS = 1.0
+_codec: Codec | None = None
+_asking = threading.Lock()
+_refused: tuple[float, str] | None = None
 
-@lru_cache(maxsize=1)
+
 def codec() -> Codec:
     """This process's codec; the first call asks the registry for the ids of the schemas.
 
-    Raises Unavailable when the registry cannot tell them.
+    Raises Unavailable when the registry cannot tell them. One thread asks, and its failure answers all for a second: a
+    registry that is away would otherwise hold every thread for as long as its client tries.
     """
-    try:
-        return open_codec(environment().schema_registry_url)
-    except (httpx2.HTTPError, SchemaRegistryError) as error:
-        raise Unavailable(f"the schema registry cannot be asked: {error}") from error
+    global _codec, _refused
+    if _codec is not None:
+        return _codec
+    with _asking:
+        if _codec is None:
+            if _refused is not None and time.monotonic() - _refused[0] < ASK_AGAIN_SECONDS:
+                raise Unavailable(_refused[1])
+            try:
+                _codec = open_codec(environment().schema_registry_url)
+            except (httpx2.HTTPError, SchemaRegistryError) as error:
+                detail = f"the schema registry cannot be asked: {error}"
+                _refused = time.monotonic(), detail
+                raise Unavailable(detail) from error
+        return _codec
 
 
 @lru_cache(maxsize=1)

@@ -22,6 +22,7 @@ FLUSH_AT_EXIT_SECONDS = 2.0
 FIRST_CONTACT_SECONDS = 2.0
 # One slow acknowledgement is a busy machine; several in a row, with none between, are a broker that is away.
 TIMEOUTS_MAX = 3
+SLOW_SECONDS = 0.1  # a wait that was cut shorter says nothing about the broker
 Late = Callable[[dict[UUID, int]], None]
 
 
@@ -44,7 +45,7 @@ class Delivery:
 
     def wait(self, seconds: float) -> dict[UUID, int]:
         """The offsets acknowledged within this time; those that come later are told to the publisher's `late`."""
-        if not self._done.wait(seconds):
+        if not self._done.wait(seconds) and seconds >= SLOW_SECONDS:
             self._publisher.was_slow()
         with self._lock:
             self._abandoned = True

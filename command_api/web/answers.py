@@ -1,9 +1,11 @@
 """From a command to its HTTP answer: status, resource, consistency token, and the same again for the same key."""
 
 import re
+import time
 from typing import Any
 from uuid import UUID
 
+from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -24,7 +26,14 @@ REPLAYED_HEADER = "Idempotency-Replayed"
 
 
 class CommandView(APIView):
-    """A view that carries out one command for whoever is signed in."""
+    """A view that carries out one command for whoever is signed in.
+
+    What the request has taken so far counts in how long it waits for the log, so that a client's wait has a limit.
+    """
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        self._began = time.monotonic()
 
     def actor_id(self, request: Request) -> UUID:
         if not isinstance(request.user, Bearer):
@@ -36,7 +45,7 @@ class CommandView(APIView):
 
         201 or 200 as `respond` says, 202 while the log has not acknowledged; a replay has the first answer's body.
         """
-        outcome = dispatch(command, idempotency=_idempotency(request), respond=respond)
+        outcome = dispatch(command, idempotency=_idempotency(request), respond=respond, began=self._began)
         return answer(outcome)
 
 

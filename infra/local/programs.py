@@ -76,7 +76,7 @@ def processes(installation: Installation, environ: Mapping[str, str] | None = No
     """Our own processes: the write side, the projectors, the read side."""
     variables = process_variables(installation, os.environ if environ is None else environ)
     ports = installation.environment.ports
-    command = _gunicorn("command_api.wsgi:application", ports["command"])
+    command = _gunicorn("command_api.wsgi:application", ports["command"], "--config", "python:command_api.serving")
     query = _gunicorn("query_api.wsgi:application", ports["query"])
     realtime = _module("uvicorn", "query_api.asgi:application", "--host", "127.0.0.1", "--port", str(ports["realtime"]))
     realtime += ["--ws", "websockets", "--no-access-log", "--timeout-keep-alive", str(KEEP_ALIVE_SECONDS)]
@@ -129,13 +129,14 @@ def _module(name: str, *arguments: str) -> list[str]:
     return [python(), "-m", name, *arguments]
 
 
-def _gunicorn(application: str, port: int) -> list[str]:
+def _gunicorn(application: str, port: int, *further: str) -> list[str]:
     return _module(
         "gunicorn",
         application,
         *("--worker-class", "gthread", "--workers", str(GUNICORN_WORKERS), "--threads", str(GUNICORN_THREADS)),
         *("--bind", f"127.0.0.1:{port}", "--keep-alive", str(KEEP_ALIVE_SECONDS), "--graceful-timeout", "5"),
-        *("--log-level", "warning"),
+        # It would be one socket for all gunicorns of a user, served by a thread of the process that forks the workers.
+        *("--log-level", "warning", "--no-control-socket", *further),
     )
 
 

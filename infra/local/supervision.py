@@ -20,7 +20,9 @@ from shared.environment import REPOSITORY
 PACKAGES = ("schemas", "shared", "command_api", "projectors", "query_api", "infra/purge")
 CODE_SUFFIXES = (".py", ".sql", ".lua", ".avsc", ".yaml")
 OPEN_FILES_MAX = 65_536
-START_RETRIES = 60
+# A program that ends in its first second is begun again a second later than the time before. It is never given up: an
+# outage may last for days, and what waits for its end must be there then.
+START_RETRIES = 1_000_000
 FAILING_SECONDS_MAX = 15  # long enough for a start that another server's slow start makes fail first
 RUNNING = ("RUNNING",)
 STOPPED = ("STOPPED", "EXITED", "FATAL")

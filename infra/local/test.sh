@@ -13,9 +13,16 @@ unset KAFKA_BOOTSTRAP_SERVERS SCHEMA_REGISTRY_URL REDIS_URL DATABASE_URL COMMAND
 make --no-print-directory check
 ground=$(.venv/bin/python -m tests.grounds.choice)
 
+# The fault tests have servers of their own beside these, and stop them unless they are cut short.
+down_chaos() {
+    if [ -d "$ROOKERY_VAR/chaos/log" ]; then
+        ROOKERY_VAR="$ROOKERY_VAR/chaos" ROOKERY_PORT_BASE=$((ROOKERY_PORT_BASE + 20)) $rookery down --data
+    fi
+}
+
 # Once stopping has begun, a further Ctrl-C does not leave half of it running.
 pure=
-trap 'trap "" INT TERM; [ -z "$pure" ] || kill "$pure" 2>/dev/null || true; $rookery down' EXIT
+trap 'trap "" INT TERM; [ -z "$pure" ] || kill "$pure" 2>/dev/null || true; down_chaos || true; $rookery down' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 $rookery down --data
