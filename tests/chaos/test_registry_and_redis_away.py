@@ -57,7 +57,7 @@ def test_redis_flushed_while_people_read(system: System, people: list[Person]) -
     reader.read_to(reader.ends(), lambda done, total: None)
     reader.close()
     model = Model(reader.events)
-    readers = sorted(people, key=lambda person: -len(model.home(person.user_id)))[:READERS]
+    readers = sorted(people, key=lambda person: -len(model.feeds.home(person.user_id)))[:READERS]
     wrong: list[str] = []
     read_through, enough = [0], threading.Event()
 
@@ -68,7 +68,7 @@ def test_redis_flushed_while_people_read(system: System, people: list[Person]) -
             wrong.append(f"{person.username}: {error!r}")
 
     def read_on(person: Person) -> None:
-        wanted = model.home(person.user_id)
+        wanted = [item.post_id for item in model.feeds.home(person.user_id)]
         headers = {"Authorization": f"Bearer {person.access}"}
         with httpx.Client(base_url=f"{system.environment.gateway_url}/api/v1/", headers=headers, timeout=60) as client:
             while not enough.is_set():
@@ -76,7 +76,8 @@ def test_redis_flushed_while_people_read(system: System, people: list[Person]) -
                     wrong.append(f"{person.username}: {len(found)} items, not the {len(wanted)} of the model")
                 ranked = page(client, sort="ranked")
                 at = int(datetime.fromisoformat(ranked["ranked_at"]).timestamp() * 1_000_000)
-                if ids_of(ranked) != model.ranked_home(person.user_id, at)[:PAGE]:
+                expected = [item.post_id for item in model.feeds.ranked_home(person.user_id, at)[:PAGE]]
+                if ids_of(ranked) != expected:
                     wrong.append(f"{person.username}: another ranked page than the model's")
                 read_through[0] += 1
 
