@@ -24,8 +24,8 @@ PAUSE_SECONDS = 0.08
 RETRY_SECONDS = 0.3
 PULSE_SECONDS = 0.02
 GIVE_UP_SECONDS = 150.0
-# A write waits its turn in four processes on its way: client, gateway, command API, PostgreSQL.
-HOPS = 4
+# A write waits for its turn on a busy machine twice as often as a pulse, which does not pass through the command API.
+PULSES_A_WRITE = 2
 
 
 class Person(NamedTuple):
@@ -80,13 +80,13 @@ class Load:
         return max(self.milliseconds(*statuses), default=0.0)
 
     def beyond(self, status: int, milliseconds_max: float) -> list[float]:
-        """How long those answers took that were later than this by more than the machine was, at the time, at each hop."""
+        """How long those answers took that were later than this by more than the machine itself was at the time."""
         late = []
         for reply in self.replies:
             if reply.status == status and reply.milliseconds > milliseconds_max:
                 ended = reply.at + reply.milliseconds / 1000
                 stalls = [took for at, took in self.pulse if at < ended and at + took / 1000 > reply.at]
-                if reply.milliseconds - HOPS * max(stalls, default=0.0) > milliseconds_max:
+                if reply.milliseconds - PULSES_A_WRITE * max(stalls, default=0.0) > milliseconds_max:
                     late.append(reply.milliseconds)
         return late
 
