@@ -165,7 +165,7 @@ def compare_delivery(
     for notification in model.notifications.values():
         cause = notification.cause
         found = last.get((cause.recipient_id, notification.id), "absent")
-        wanted = ("remove", "absent") if model.silenced(cause.recipient_id, cause.actor_id) else ("set",)
+        wanted = ("remove", "absent") if model.silenced(cause) else ("set",)
         if found not in wanted:
             differences.append(Difference("delivery.frame", str(notification.id), "operation", wanted[0], found))
     return len(model.notifications), differences
