@@ -252,6 +252,7 @@ class CommentEdited(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     subject_id: UUID
     comment_id: UUID
     post_id: UUID
+    post_author_id: UUID | None = None
     content: str | None
     mentioned_ids: tuple[UUID, ...] = ()
     newly_mentioned_ids: tuple[UUID, ...] = ()

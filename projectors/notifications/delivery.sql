@@ -21,69 +21,80 @@ create table if not exists delivery.frame (
 
 create index if not exists frame_unsent on delivery.frame (sent) where not sent;
 
--- Writes frames for the notifications that a statement tells or takes back (the first six arrays, one element each:
--- whether the cause stands now, and stood before) and for those whose actor's silence it begins or ends (the last
--- three); answers how many. A notification is shown while its cause stands and its actor is not silent.
+-- Writes frames for the notifications that a statement tells or takes back (the first seven arrays, one element each:
+-- whether the cause stands now, and stood before) and for those that the silences it changes hide or bring back (the
+-- last four: whether the person was silent for the recipient, and blocked either way); answers how many. A notification
+-- is shown while its cause stands, its actor is not silent and the author of its post not blocked.
 --
 -- It is called within that statement, and volatile, so that each statement in it sees all that is committed when it
 -- begins, and what the calling statement has done. Whoever changes what a recipient is shown passes through the lock of
 -- the recipient's row, where it sees the others' work or they see its own: a like and a mute at once leave no frame that
--- nobody takes back, and none missing.
+-- nobody takes back, and none missing. Only what is written takes a number.
 create or replace function delivery.tell(
-  told_recipients uuid[], told_ids uuid[], told_actors uuid[], told_causes uuid[],
+  told_recipients uuid[], told_ids uuid[], told_actors uuid[], told_post_authors uuid[], told_causes uuid[],
   told_active boolean[], told_was_active boolean[],
-  hushed_recipients uuid[], hushed_actors uuid[], hushed_silent boolean[]
+  hushed_recipients uuid[], hushed_people uuid[], hushed_were_silent boolean[], hushed_were_blocked boolean[]
 ) returns bigint language plpgsql volatile as $$
 declare
-  frames_of_told bigint;
-  frames_of_hushed bigint := 0;
+  frames bigint;
 begin
+  -- The condition is looked at when the row is locked: no row is written only to lock it.
   insert into delivery.head as h (recipient_id, seq)
-  select recipient_id, sum(frames)
-    from (select recipient_id, 1 as frames from unnest(told_recipients) as t (recipient_id)
-          union all
-          select recipient_id, 0 from unnest(hushed_recipients) as s (recipient_id)) as each
-   group by recipient_id order by recipient_id
-  on conflict (recipient_id) do update set seq = h.seq + excluded.seq;
+  select recipient_id, 0
+    from (select unnest(told_recipients) union select unnest(hushed_recipients)) as each (recipient_id)
+   order by recipient_id
+  on conflict (recipient_id) do update set seq = h.seq where false;
 
-  -- What stays hidden leaves its number unused.
+  with hushed as (
+    select * from unnest(hushed_recipients, hushed_people, hushed_were_silent, hushed_were_blocked)
+               as u (recipient_id, person_id, was_silent, was_blocked)),
+  told as (
+    select * from unnest(
+      told_recipients, told_ids, told_actors, told_post_authors, told_causes, told_active, told_was_active)
+               as u (recipient_id, id, actor_id, post_author_id, cause_event, active, was_active)),
+  concerned as (
+    select *, true as is_told from told
+    union all
+    select n.*, true as active, true as was_active, false as is_told
+      from (select n.recipient_id, n.id, n.actor_id, n.post_author_id, n.cause_event
+              from hushed join notifications.notification as n
+                on n.recipient_id = hushed.recipient_id and n.actor_id = hushed.person_id and n.active
+            union
+            select n.recipient_id, n.id, n.actor_id, n.post_author_id, n.cause_event
+              from hushed join notifications.notification as n
+                on n.recipient_id = hushed.recipient_id and n.post_author_id = hushed.person_id and n.active) as n
+     where not exists (select from told where told.recipient_id = n.recipient_id and told.id = n.id)),
+  looked_at as (
+    select c.recipient_id, c.id, c.cause_event, c.is_told,
+           c.active and not coalesce(by_actor.counted, false)
+             and not coalesce(at_post.blocks or at_post.blocked_by, false) as shown,
+           c.was_active and not coalesce(actor_before.was_silent, by_actor.counted, false)
+             and not coalesce(author_before.was_blocked, at_post.blocks or at_post.blocked_by, false) as was_shown
+      from concerned as c
+      left join notifications.silence as by_actor
+        on by_actor.recipient_id = c.recipient_id and by_actor.actor_id = c.actor_id
+      left join notifications.silence as at_post
+        on at_post.recipient_id = c.recipient_id and at_post.actor_id = c.post_author_id
+      left join hushed as actor_before
+        on actor_before.recipient_id = c.recipient_id and actor_before.person_id = c.actor_id
+      left join hushed as author_before
+        on author_before.recipient_id = c.recipient_id and author_before.person_id = c.post_author_id),
+  numbered as (
+    select *, row_number() over (partition by recipient_id order by cause_event, id) as number
+      from looked_at
+     where shown and (is_told or not was_shown) or was_shown and not shown),
+  heads as (
+    update delivery.head as h set seq = h.seq + each.frames
+      from (select recipient_id, count(*) as frames from numbered group by recipient_id) as each
+     where h.recipient_id = each.recipient_id
+    returning h.recipient_id, h.seq - each.frames as before)
   insert into delivery.frame (recipient_id, seq, notification_id, operation, cause_event)
-  select t.recipient_id, h.seq - t.behind, t.id,
-         case when t.active and s.actor_id is null then 'set' else 'remove' end, t.cause_event
-    from (select *, row_number() over (partition by recipient_id order by cause_event desc, id desc) - 1 as behind
-            from unnest(told_recipients, told_ids, told_actors, told_causes, told_active, told_was_active)
-                 as u (recipient_id, id, actor_id, cause_event, active, was_active)) as t
-    join delivery.head as h on h.recipient_id = t.recipient_id
-    left join notifications.silence as s
-      on s.recipient_id = t.recipient_id and s.actor_id = t.actor_id and s.counted
-    left join unnest(hushed_recipients, hushed_actors, hushed_silent) as now (recipient_id, actor_id, silent)
-      on now.recipient_id = t.recipient_id and now.actor_id = t.actor_id
-   where t.active and s.actor_id is null
-      or t.was_active and not coalesce(not now.silent, s.actor_id is not null);
-  get diagnostics frames_of_told = row_count;
+  select recipient_id, heads.before + number, id, case when shown then 'set' else 'remove' end, cause_event
+    from numbered join heads using (recipient_id);
+  get diagnostics frames = row_count;
 
-  if hushed_recipients is not null then
-    with hidden_or_back as (
-      select n.recipient_id, n.id, n.cause_event, now.silent,
-             row_number() over (partition by n.recipient_id order by n.cause_event desc, n.id desc) - 1 as behind
-        from unnest(hushed_recipients, hushed_actors, hushed_silent) as now (recipient_id, actor_id, silent)
-        join notifications.notification as n
-          on n.recipient_id = now.recipient_id and n.actor_id = now.actor_id and n.active
-       where not exists (select from unnest(told_recipients, told_ids) as t (recipient_id, id)
-                          where t.recipient_id = n.recipient_id and t.id = n.id)),
-    heads as (
-      update delivery.head as h set seq = h.seq + each.frames
-        from (select recipient_id, count(*) as frames from hidden_or_back group by recipient_id) as each
-       where h.recipient_id = each.recipient_id
-      returning h.recipient_id, h.seq)
-    insert into delivery.frame (recipient_id, seq, notification_id, operation, cause_event)
-    select recipient_id, heads.seq - behind, id, case when silent then 'remove' else 'set' end, cause_event
-      from hidden_or_back join heads using (recipient_id);
-    get diagnostics frames_of_hushed = row_count;
-  end if;
-
-  if frames_of_told + frames_of_hushed > 0 then
+  if frames > 0 then
     perform pg_notify('delivery', '');
   end if;
-  return frames_of_told + frames_of_hushed;
+  return frames;
 end $$;

@@ -45,7 +45,8 @@ from schemas.types import (
 NAMESPACE = UUID("5f0f5c1e-7c33-5d0c-9b0a-6b1f0d3b9a51")
 
 # The recipient is in the key because anybody can compute the id: a read mark that names somebody else's notification
-# then falls on a row of the reader's own, which shows nothing.
+# then falls on a row of the reader's own, which shows nothing. `post_author_id` is set where the post is a third
+# person's: a block between them and the recipient hides it too.
 NOTIFICATION = Table(
     name="notification",
     key={"recipient_id": "uuid", "id": "uuid"},
@@ -56,6 +57,7 @@ NOTIFICATION = Table(
             "target_type": "text",
             "target_id": "uuid",
             "post_id": "uuid",
+            "post_author_id": "uuid",
             "data": "jsonb",
             "active": "boolean",
             "caused_at": "timestamptz",
@@ -70,13 +72,14 @@ NOTIFICATION = Table(
         "target_type": "actor_id",
         "target_id": "actor_id",
         "post_id": "actor_id",
+        "post_author_id": "post_author_id",
         "data": "actor_id",
         "active": "actor_id",
         "caused_at": "actor_id",
         "cause_event": "actor_id",
         "read_event": "recipient_id",
     },
-    erased_with=("recipient_id", "actor_id"),
+    erased_with=("recipient_id", "actor_id", "post_author_id"),
     gone_with=("post_id",),
     counted="active",  # no count is kept of it; told_by_changes.sql asks what it was before
 )
@@ -108,6 +111,7 @@ SILENCE = Table(
     },
     erased_with=("recipient_id", "actor_id"),
     counted="blocks or blocked_by or mutes",
+    remembered=("blocks", "blocked_by"),  # a mute hides what the muted do, a block also what others do at their posts
 )
 
 Cause = (
@@ -130,13 +134,15 @@ Cause = (
 
 
 class Told(NamedTuple):
-    """One person told one thing. `post_id` is the post without which there is nothing to tell."""
+    """One person told one thing. `post_id` is the post without which there is nothing to tell, by `post_author_id`,
+    where that may be somebody else than the two."""
 
     recipient_id: UUID
     verb: str
     target_type: str
     target_id: UUID
     post_id: UUID | None
+    post_author_id: UUID | None = None
 
 
 # What an unfollow or a block leaves of all that was ever told about a follow.
@@ -176,8 +182,8 @@ def fold(events: Sequence[Event]) -> Changes:
             case CommentAdded():
                 _cause(changes, event, True, {}, _told_by_comment(event))
             case CommentEdited():
-                mentioned = _mentioned(event.newly_mentioned_ids, "comment", event.comment_id, event.post_id)
-                _cause(changes, event, True, {}, mentioned)
+                about = ("comment", event.comment_id, event.post_id, event.post_author_id)
+                _cause(changes, event, True, {}, _mentioned(event.newly_mentioned_ids, *about))
             case CommentDeleted():
                 _withdraw(changes, event)
             case PostPublished():
@@ -215,10 +221,11 @@ def _shared(event: PostShared | PostUnshared) -> Told:
 
 def _told_by_comment(event: CommentAdded | CommentDeleted) -> Iterator[Told]:
     """The parent's author, the post's author, the people mentioned: whom several name gets the first."""
+    about = ("comment", event.comment_id, event.post_id, event.post_author_id)
     if event.parent_author_id is not None:
-        yield Told(event.parent_author_id, "reply", "comment", event.comment_id, event.post_id)
-    yield Told(event.post_author_id, "comment", "comment", event.comment_id, event.post_id)
-    yield from _mentioned(event.mentioned_ids, "comment", event.comment_id, event.post_id)
+        yield Told(event.parent_author_id, "reply", *about)
+    yield Told(event.post_author_id, "comment", *about)
+    yield from _mentioned(event.mentioned_ids, *about)
 
 
 def _told_by_post(event: PostPublished) -> Iterator[Told]:
@@ -230,9 +237,11 @@ def _told_by_post(event: PostPublished) -> Iterator[Told]:
     yield from _mentioned(event.mentioned_ids, "post", event.post_id, event.post_id)
 
 
-def _mentioned(user_ids: Sequence[UUID], target_type: str, target_id: UUID, post_id: UUID) -> Iterator[Told]:
+def _mentioned(
+    user_ids: Sequence[UUID], target_type: str, target_id: UUID, post_id: UUID, post_author_id: UUID | None = None
+) -> Iterator[Told]:
     for user_id in user_ids:
-        yield Told(user_id, "mention", target_type, target_id, post_id)
+        yield Told(user_id, "mention", target_type, target_id, post_id, post_author_id)
 
 
 def _cause(
@@ -244,11 +253,10 @@ def _cause(
 ) -> None:
     """Tells each person at most one thing, the first in `told`, and the actor nothing."""
     done = {event.subject_id}
-    for recipient_id, verb, target_type, target_id, post_id in told:
-        if recipient_id in done:
-            continue
-        done.add(recipient_id)
-        _tell(changes, event, active, data, Told(recipient_id, verb, target_type, target_id, post_id))
+    for each in told:
+        if each.recipient_id not in done:
+            done.add(each.recipient_id)
+            _tell(changes, event, active, data, each)
 
 
 def _withdraw(changes: Changes, event: CommentDeleted) -> None:
@@ -282,10 +290,11 @@ def _tell(
     changes: Changes, event: Cause, active: bool, data: dict[str, str], told: Told, actor_id: UUID | None = None
 ) -> None:
     """`actor_id` is whose doing it is, where that is not who caused the event."""
-    recipient_id, verb, target_type, target_id, post_id = told
+    recipient_id, verb, target_type, target_id, post_id, post_author_id = told
     actor_id = actor_id or event.subject_id
+    third = None if post_author_id in (recipient_id, actor_id) else post_author_id
     identifier = notification_id(recipient_id, actor_id, verb, target_id)
-    values = (actor_id, verb, target_type, target_id, post_id, data, active, event.occurred_at)
+    values = (actor_id, verb, target_type, target_id, post_id, third, data, active, event.occurred_at)
     changes.set(NOTIFICATION, (recipient_id, identifier), "cause", event.event_id, values)
 
 

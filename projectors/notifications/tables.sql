@@ -8,6 +8,7 @@ create table if not exists notifications.notification (
   target_type text,
   target_id uuid,
   post_id uuid,
+  post_author_id uuid,
   data jsonb,
   active boolean,
   caused_at timestamptz,
@@ -20,6 +21,9 @@ create index if not exists notification_newest on notifications.notification (re
 
 -- What one person did that another is told of: what a silence hides, and what the sweeper of an erasure deletes.
 create index if not exists notification_actor on notifications.notification (actor_id, recipient_id);
+
+-- The same of what others did at a third person's post.
+create index if not exists notification_post_author on notifications.notification (post_author_id, recipient_id);
 
 -- Whom a recipient hears nothing of. The runtime's column `counted` says whether any of the three reasons stands.
 create table if not exists notifications.silence (

@@ -16,7 +16,7 @@ added to the tables by runtime/prepare.py:
 
     counted              generated: Table.counted, false where it is null
     was_counted          what `counted` was before the row's last change (false for a new row)
-    was_<column>         the same for each group column that a Count groups by
+    was_<column>         the same for each group column that a Count groups by, or that the table has `remembered`
     was_<group>_event    the same for each group, on tables that `effects` reads
 
 So tables.sql holds plain tables: the key, the groups' columns (all nullable) and `<group>_event uuid` for each group.
@@ -36,6 +36,7 @@ leaves effects out. `changed_<table>` has a row for each row inserted or changed
     <group>_changed                 boolean: whether this statement set the group
     was_<group>_event               the event that had set it before, null for a new row or group
     counted, was_counted            on tables that declare `counted`: whether the row counts now, and did before
+    was_<column>                    what each `remembered` column was before, null for a new row or group
 
 projectors/notifications/told_by_changes.sql with frames.sql is one: a frame for each notification that came or went,
 numbered under its recipient's row lock.
@@ -109,6 +110,10 @@ def count_by_columns(table: Table) -> tuple[str, ...]:
     return tuple(sorted({column for count in table.counts for column in count.by.values()} - set(table.key)))
 
 
+def _kept_columns(table: Table) -> tuple[str, ...]:
+    return tuple(sorted({*count_by_columns(table), *table.remembered}))
+
+
 def read_by_effects(projection: PostgresProjection) -> frozenset[str]:
     """The tables whose changes the projection's effects read."""
     return frozenset(re.findall(r"\bchanged_(\w+)", projection.effects))
@@ -119,9 +124,9 @@ def added_columns(projection: PostgresProjection, table: Table) -> Iterator[tupl
     if table.counted:
         yield "counted", f"boolean not null generated always as (coalesce({table.counted}, false)) stored"
         yield "was_counted", "boolean not null default false"
-        types = column_types(table)
-        for column in count_by_columns(table):
-            yield f"was_{column}", types[column]
+    types = column_types(table)
+    for column in _kept_columns(table):
+        yield f"was_{column}", types[column]
     if table.name in read_by_effects(projection):
         for group in table.groups:
             yield f"was_{event_column(group)}", "uuid"
@@ -239,10 +244,10 @@ def _changed(schema: str, table: Table, with_old_events: bool) -> str:
                 value = f"case when {newer[group]} then excluded.{column} else t.{column} end"
             settings.append(f"{column} = {value}")
     returned = [f"t.{column}" for column in column_types(table)]
-    if table.counted:
-        kept = [("was_counted", "counted"), *((f"was_{column}", column) for column in count_by_columns(table))]
-        settings += [f"{was} = t.{now}" for was, now in kept]
-        returned += ["t.counted", *(f"t.{was}" for was, _ in kept)]
+    kept = [("was_counted", "counted")] if table.counted else []
+    kept += [(f"was_{column}", column) for column in _kept_columns(table)]
+    settings += [f"{was} = t.{now}" for was, now in kept]
+    returned += [*(["t.counted"] if table.counted else []), *(f"t.{was}" for was, _ in kept)]
     if with_old_events:
         for group in table.groups:
             event = event_column(group)
@@ -261,6 +266,7 @@ def _changed(schema: str, table: Table, with_old_events: bool) -> str:
 def _unchanged(table: Table) -> str:
     """What effects read of a table of which the batch has no row."""
     columns = column_types(table) | {f"was_{event_column(group)}": "uuid" for group in table.groups}
+    columns |= {f"was_{column}": columns[column] for column in table.remembered}
     columns |= dict.fromkeys((f"{group}_changed" for group in table.groups), "boolean")
     if table.counted:
         columns |= {"counted": "boolean", "was_counted": "boolean"}

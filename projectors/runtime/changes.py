@@ -36,7 +36,8 @@ class Table:
     """A table of a projection, as the folds and the sweeper know it; its shape in SQL is in tables.sql.
 
     `key` and `groups` map column names to SQL types. `counted` is an SQL expression over the row's columns: whether the
-    row is there to be counted. `erased_with` names the columns with the people whose erasure deletes the row,
+    row is there to be counted. `remembered` names group columns of which effects read what they were before the row's
+    last change, as `was_<column>`. `erased_with` names the columns with the people whose erasure deletes the row,
     `gone_with` the columns with the posts whose deletion deletes it. `whose` says for every column whose data it is:
     the name of the column with that person's id, or NOBODY.
     """
@@ -49,6 +50,7 @@ class Table:
     gone_with: tuple[str, ...] = ()
     counted: str = ""
     counts: tuple[Count, ...] = ()
+    remembered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

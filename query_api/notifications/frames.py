@@ -12,20 +12,26 @@ from query_api.notifications.present import present_notification
 from query_api.notifications.queries import (
     COLUMNS_SQL,
     NIL,
-    PRESENT_SQL,
+    POST_FOLLOWED_SQL,
     RESOLVED_SQL,
+    THERE_SQL,
     UNREAD_COUNT_SQL,
     NotificationRow,
 )
 
 FRAMES_AT_ONCE = 200
+# A frame is so young that the graph may still bring the follow by which its post is seen. All frames behind it wait
+# too, and who is mentioned in a post for others' followers has nothing to wait for: it is short.
+FOLLOW_SECONDS_MAX = 2.0
 
 FRAMES_SQL: LiteralString = (
     COLUMNS_SQL
     + """, f.seq, f.operation, f.notification_id,
        n.cause_event is not distinct from f.cause_event and """
-    + PRESENT_SQL
-    + """ as present,
+    + THERE_SQL
+    + """ as there, """
+    + POST_FOLLOWED_SQL
+    + """ as followed, f.written_at > now() - make_interval(secs => %(follow_seconds)s) as young,
        n.id is not null and """
     + RESOLVED_SQL
     + """ as resolved
@@ -90,7 +96,13 @@ async def unread_count_of(pool: Pool, recipient_id: UUID) -> int:
 
 async def frames_after(pool: Pool, recipient_id: UUID, seq: int) -> Sequence[Frame]:
     """The next frames, at most FRAMES_AT_ONCE."""
-    parameters = {"recipient": recipient_id, "after": seq, "limit": FRAMES_AT_ONCE, "nil": NIL}
+    parameters = {
+        "recipient": recipient_id,
+        "after": seq,
+        "limit": FRAMES_AT_ONCE,
+        "nil": NIL,
+        "follow_seconds": FOLLOW_SECONDS_MAX,
+    }
     async with pool.connection() as connection:
         cursor = await connection.execute(FRAMES_SQL, parameters, binary=True)
         return [frame_of(row) for row in await cursor.fetchall()]
@@ -100,10 +112,12 @@ def frame_of(row: Any) -> Frame:
     """Pure: what one row of FRAMES_SQL tells the client."""
     if row.operation == "remove":
         return Frame(row.seq, {"type": "removed", "seq": row.seq, "data": {"id": str(row.notification_id)}})
-    if not row.present:
+    if not row.there:
         return Frame(row.seq, None)
     if not row.resolved:
         return Frame(row.seq, None, resolved=False)
+    if not row.followed:
+        return Frame(row.seq, None, resolved=not row.young)
     notification = NotificationRow(*row[:13])
     message = {"type": "notification", "seq": row.seq, "data": present_notification(notification, row.seq)}
     return Frame(row.seq, message)

@@ -2,7 +2,8 @@
 
 The list, the unread count and the WebSocket share one definition of which notifications are there, so they cannot
 disagree. Whoever the recipient has muted, or blocks or is blocked by, is not heard: neither is there anything about a
-post by somebody blocked either way.
+post by somebody blocked either way. Who is blocked is asked of the notifications projection itself, which writes the
+frames that an unblock brings together with it.
 """
 
 from collections.abc import Sequence
@@ -20,26 +21,42 @@ ACTOR_PRESENT_SQL: LiteralString = """
    and not exists (select from notifications.silence s
                     where s.recipient_id = n.recipient_id and s.actor_id = n.actor_id and s.counted)"""
 
-POST_PRESENT_SQL: LiteralString = """
+POST_STANDS_SQL: LiteralString = """
        not exists (select from notifications.gone g where g.post_id = n.post_id)
-   and not exists (select from posts.gone g where g.post_id = n.post_id)
-   and not exists (
+   and not exists (select from posts.gone g where g.post_id = n.post_id)"""
+
+
+def _no_post_that(condition: LiteralString) -> LiteralString:
+    """That the post is unknown, the recipient's own, or not as the condition says of the post `p` by the author `w`."""
+    return f"""
+       not exists (
         select from posts.post p
           join profiles.person w on w.user_id = p.author_id and w.created_event is not null
          where p.post_id = n.post_id and p.created_event is not null and p.author_id <> n.recipient_id
-           and (exists (select from posts.erased e where e.user_id = p.author_id)
-                or exists (select from profiles.erased e where e.user_id = p.author_id)
-                or exists (select from graph.relation f
-                            where f.from_id = n.recipient_id and f.to_id = p.author_id and (f.blocks or f.blocked_by))
-                or not (p.visibility = 'public' and not coalesce(w.private, false)
-                        or p.visibility in ('public', 'followers')
-                           and exists (select from graph.relation f
-                                        where f.from_id = n.recipient_id and f.to_id = p.author_id
-                                          and f.counted))))"""
+           and ({condition}))"""
 
-PRESENT_SQL: LiteralString = (
-    "n.active and n.cause_event is not null and " + ACTOR_PRESENT_SQL + " and " + POST_PRESENT_SQL
-)
+
+_HIDDEN_SQL: LiteralString = """
+                p.visibility not in ('public', 'followers')
+                or exists (select from posts.erased e where e.user_id = p.author_id)
+                or exists (select from profiles.erased e where e.user_id = p.author_id)
+                or exists (select from notifications.silence s
+                            where s.recipient_id = n.recipient_id and s.actor_id = p.author_id
+                              and (s.blocks or s.blocked_by))"""
+
+# A post for followers, or by a private account: whether the recipient follows is for the graph to say.
+_UNFOLLOWED_SQL: LiteralString = """
+                (p.visibility = 'followers' or coalesce(w.private, false))
+                and not exists (select from graph.relation f
+                                 where f.from_id = n.recipient_id and f.to_id = p.author_id and f.counted)"""
+
+POST_FOLLOWED_SQL = _no_post_that(_UNFOLLOWED_SQL)
+POST_PRESENT_SQL = POST_STANDS_SQL + " and " + _no_post_that(_HIDDEN_SQL + " or " + _UNFOLLOWED_SQL)
+
+_CAUSED_SQL = "n.active and n.cause_event is not null and " + ACTOR_PRESENT_SQL + " and "
+PRESENT_SQL = _CAUSED_SQL + POST_PRESENT_SQL
+# Present, but for a follow that may not have come yet.
+THERE_SQL = _CAUSED_SQL + POST_STANDS_SQL + " and " + _no_post_that(_HIDDEN_SQL)
 
 # What another projection has not brought yet: the actor's name, the post it is about and that post's author.
 ACTOR_RESOLVED_SQL: LiteralString = """

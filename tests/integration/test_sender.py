@@ -183,6 +183,16 @@ def test_what_was_hidden_is_not_taken_back_again(engine: Engine, own_environment
         assert engine.rows(f"select count(*) from notifications.{table}") == [(0,)]
 
 
+def test_who_is_erased_takes_along_what_others_did_at_their_posts(engine: Engine, own_environment: Environment) -> None:
+    comment = commented(2, BEN, POST, mentioned_ids=(CLEO,))
+    asyncio.run(applied(own_environment, [comment], [at(3, UserErased, ANA)]))
+    asyncio.run(swept(own_environment))
+    mention = notification_id(CLEO, BEN, "mention", comment.comment_id)
+    assert [frame for frame in frames(engine) if frame[0] == CLEO] == [
+        (CLEO, 1, mention, "set"), (CLEO, 2, mention, "remove"),
+    ]  # fmt: skip
+
+
 def test_what_a_deleted_post_or_an_erased_person_takes_along_is_taken_back(
     engine: Engine, own_environment: Environment
 ) -> None:

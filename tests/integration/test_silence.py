@@ -1,5 +1,6 @@
-"""Claim: who mutes or blocks somebody is shown nothing of them from then on. What they were shown is taken back
-once, and what still stands when that ends is shown again once; also when both happen at the same moment in two workers.
+"""Claim: who mutes or blocks somebody is shown nothing of them from then on; a block hides also what others do at their
+posts. What they were shown is taken back once, and what still stands when that ends is shown again once, under numbers
+without a hole; also when both happen at the same moment in two workers.
 
 Oracle: the frames written out by hand. Runs the notifications projection's own apply, on two connections, on a
 PostgreSQL database of the test's own. Cannot catch: what a connection does with a frame (tests/query_api does).
@@ -28,6 +29,7 @@ from tests.specs.fold_cases import (
     CLEO,
     approved,
     blocked,
+    comment_edited,
     commented,
     followed,
     liked,
@@ -41,6 +43,7 @@ from tests.specs.fold_cases import (
 
 POST = published(1, ANA)
 LIKE = notification_id(ANA, BEN, "like", POST.post_id)
+UNDER = published(1, CLEO)
 Told = tuple[str, str]
 
 
@@ -161,9 +164,71 @@ def test_a_block_takes_each_notification_of_both_back_once(engine: Engine) -> No
     assert heads == last
 
 
-def test_what_is_hidden_leaves_its_number_unused(engine: Engine) -> None:
-    applied(engine, [muted(2, ANA, BEN)], [liked(3, BEN, POST), liked(4, CLEO, POST)], [unmuted(5, ANA, BEN)])
-    assert engine.rows("select seq from delivery.frame order by seq") == [(2,), (3,)]
+SET_AT, REMOVE_AT = ("mention", "set"), ("mention", "remove")
+AT_CLEOS = commented(2, BEN, UNDER, mentioned_ids=(ANA,))
+
+
+@pytest.mark.parametrize(
+    ("batches", "expected"),
+    [
+        pytest.param([[AT_CLEOS], [blocked(3, ANA, CLEO)]], [SET_AT, REMOVE_AT], id="blocked"),
+        pytest.param([[AT_CLEOS], [blocked(3, CLEO, ANA)]], [SET_AT, REMOVE_AT], id="blocked by"),
+        pytest.param([[AT_CLEOS], [blocked(3, CLEO, BEN)]], [SET_AT], id="another pair"),
+        pytest.param([[AT_CLEOS], [muted(3, ANA, CLEO)]], [SET_AT], id="muted, which concerns what they do"),
+        pytest.param([[blocked(1, ANA, CLEO)], [AT_CLEOS]], [], id="while blocked"),
+        pytest.param(
+            [[blocked(1, ANA, CLEO)], [AT_CLEOS], [unblocked(3, ANA, CLEO)]], [SET_AT], id="shown later"
+        ),
+        pytest.param(
+            [[muted(1, ANA, CLEO)], [AT_CLEOS], [blocked(3, ANA, CLEO)], [unblocked(4, ANA, CLEO)]],
+            [SET_AT, REMOVE_AT, SET_AT],
+            id="muted all the while",
+        ),
+        pytest.param(
+            [[AT_CLEOS], [blocked(3, ANA, CLEO)], [blocked(4, CLEO, ANA)], [unblocked(5, ANA, CLEO)],
+             [unblocked(6, CLEO, ANA)]],
+            [SET_AT, REMOVE_AT, SET_AT],
+            id="until the last reason ends",
+        ),
+        pytest.param(
+            [[AT_CLEOS], [muted(3, ANA, BEN)], [blocked(4, ANA, CLEO)], [unmuted(5, ANA, BEN)],
+             [unblocked(6, ANA, CLEO)]],
+            [SET_AT, REMOVE_AT, SET_AT],
+            id="until neither actor nor author is silent",
+        ),
+        pytest.param(
+            [[AT_CLEOS], [muted(3, ANA, BEN), blocked(4, ANA, CLEO)], [unmuted(5, ANA, BEN), unblocked(6, ANA, CLEO)]],
+            [SET_AT, REMOVE_AT, SET_AT],
+            id="both at once",
+        ),
+        pytest.param(
+            [[commented(2, BEN, UNDER), comment_edited(3, AT_CLEOS, newly_mentioned_ids=(ANA,))],
+             [blocked(4, ANA, CLEO)], [unblocked(5, ANA, CLEO)]],
+            [SET_AT, REMOVE_AT, SET_AT],
+            id="mentioned by an edit",
+        ),
+    ],
+)  # fmt: skip
+def test_a_block_hides_also_what_others_do_at_the_others_posts(
+    engine: Engine, batches: list[list[Event]], expected: list[Told]
+) -> None:
+    applied(engine, *batches)
+    assert frames(engine, ANA) == expected
+
+
+def test_only_what_is_written_takes_a_number(engine: Engine) -> None:
+    """A hole at the end looks like a frame that was lost, and makes the purger count too many."""
+    applied(
+        engine,
+        [muted(2, ANA, BEN)],
+        [liked(3, BEN, POST), liked(4, CLEO, POST)],
+        [liked(5, BEN, POST, "love")],
+        [unmuted(6, ANA, BEN)],
+        [muted(7, ANA, BEN)],
+        [liked(8, BEN, POST)],
+    )
+    assert engine.rows("select seq from delivery.frame order by seq") == [(1,), (2,), (3,)]
+    assert engine.rows("select seq from delivery.head where recipient_id = %s", ANA) == [(3,)]
 
 
 @asynccontextmanager

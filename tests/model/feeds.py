@@ -174,7 +174,7 @@ def compare_delivery(
     for notification in model.notifications.values():
         cause = notification.cause
         found = last.get((cause.recipient_id, notification.id), "absent")
-        wanted = ("remove", "absent") if model.silenced(cause.recipient_id, cause.actor_id) else ("set",)
+        wanted = ("remove", "absent") if model.silenced(cause) else ("set",)
         if found in wanted:
             continue
         if found == "absent" and purged.get(cause.recipient_id, 0) > 0:

@@ -429,7 +429,7 @@ class Model(Relationships):
     def notifications_of(self, recipient_id: UUID) -> list[Notification]:
         """What the recipient is shown, newest cause first: nothing about a post they may not see."""
         present = (self.notifications[each] for each in self.notifications_by_recipient.get(recipient_id, set()))
-        shown = (each for each in present if not self.silenced(recipient_id, each.cause.actor_id))
+        shown = (each for each in present if not self.silenced(each.cause))
         return sorted(
             (
                 notification
@@ -441,9 +441,12 @@ class Model(Relationships):
             reverse=True,
         )
 
-    def silenced(self, recipient_id: UUID, actor_id: UUID) -> bool:
-        """Whether the recipient is told nothing of what the actor does: for a mute, or a block of either."""
-        return (recipient_id, actor_id) in self.mutes or self.hidden(recipient_id, actor_id)
+    def silenced(self, cause: Cause) -> bool:
+        """Whether a mute, or a block of either, hides this: of who did it, a block also of whose post it is about."""
+        recipient_id, actor_id = cause.recipient_id, cause.actor_id
+        if (recipient_id, actor_id) in self.mutes or self.hidden(recipient_id, actor_id):
+            return True
+        return cause.post_id is not None and self.hidden(recipient_id, self.posts[cause.post_id].subject_id)
 
     def unread_count(self, recipient_id: UUID) -> int:
         return sum(notification.unread for notification in self.notifications_of(recipient_id))

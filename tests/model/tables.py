@@ -12,6 +12,7 @@ from uuid import UUID
 
 from schemas.types import CommentAdded, CommentDeleted, CommentEdited, Event, PostBookmarked, PostEdited, PostShared
 from shared.ids import datetime_of
+from tests.model.causes import Cause
 from tests.model.home import MICROS_PER_DAY
 from tests.model.reference import Model, Said
 from tests.model.versions import kept
@@ -236,10 +237,14 @@ def _post_counts(model: Model) -> dict[Key, Row]:
 
 
 def _notifications(model: Model) -> dict[Key, Row]:
+    def third_person(cause: Cause) -> UUID | None:
+        author_id = None if cause.post_id is None else model.posts[cause.post_id].subject_id
+        return None if author_id in (cause.recipient_id, cause.actor_id) else author_id
+
     return {
         (cause.recipient_id, notification_id): (
-            cause.actor_id, cause.verb, cause.target_type, cause.target_id, cause.post_id, cause.data,
-            True, datetime_of(cause.occurred_at), cause.event_id, read_event,
+            cause.actor_id, cause.verb, cause.target_type, cause.target_id, cause.post_id,
+            third_person(cause), cause.data, True, datetime_of(cause.occurred_at), cause.event_id, read_event,
         )
         for notification_id, cause, read_event, _ in model.notifications.values()
     }  # fmt: skip
@@ -385,8 +390,8 @@ TABLES: tuple[Expected, ...] = (
     ),
     Expected(
         "notifications.notification", ("recipient_id", "id"),
-        ("actor_id", "verb", "target_type", "target_id", "post_id", "data", "active", "caused_at", "cause_event",
-         "read_event"),
+        ("actor_id", "verb", "target_type", "target_id", "post_id", "post_author_id", "data", "active", "caused_at",
+         "cause_event", "read_event"),
         _notifications, _notification_there,
     ),
     Expected(

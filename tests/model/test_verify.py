@@ -126,8 +126,7 @@ def test_what_was_changed_is_named(installation: Installation, events: list[Even
     reader_id = next(person for person in sorted(model.persons) if model.feeds.home(person))
     notifications = sorted(model.notifications.values())
     notification, silenced = (
-        next(each for each in notifications if model.silenced(each.cause.recipient_id, each.cause.actor_id) is hidden)
-        for hidden in (False, True)
+        next(each for each in notifications if model.silenced(each.cause) is hidden) for hidden in (False, True)
     )
     with psycopg.connect(installation.environment.read_database_url, autocommit=True) as connection:
         connection.execute("update counters.post_count set likes = likes + 1 where post_id = %s", (post_id,))

@@ -306,10 +306,11 @@ def _comment_edit(scene: _Scene, head: dict[str, Any], comment: int, mentioned: 
     if found is None:
         return None
     comment_id, author_id, post_id = found
+    added = next(event for event in scene.events if isinstance(event, CommentAdded) and event.comment_id == comment_id)
     mentioned_ids = tuple(scene.people[index] for index in mentioned)
     return CommentEdited(
-        **head, subject_id=author_id, comment_id=comment_id, post_id=post_id, content=f"other {head['event_id']}",
-        mentioned_ids=mentioned_ids,
+        **head, subject_id=author_id, comment_id=comment_id, post_id=post_id, post_author_id=added.post_author_id,
+        content=f"other {head['event_id']}", mentioned_ids=mentioned_ids,
         newly_mentioned_ids=tuple(each for each in mentioned_ids if each not in scene.mentioned[comment_id]),
     )  # fmt: skip
 

@@ -20,10 +20,19 @@ from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from projectors.notifications.fold import PROJECTION, fold
+from projectors.notifications.fold import PROJECTION, fold, notification_id
 from projectors.runtime.stores.port import Advance, Outcome, Partition
 from projectors.runtime.stores.postgres import PostgresStore
-from schemas.types import Event, PostLiked, UserBlocked, UserMuted, UserUnblocked, UserUnmuted
+from schemas.types import (
+    CommentAdded,
+    Event,
+    PostLiked,
+    PostPublished,
+    UserBlocked,
+    UserMuted,
+    UserUnblocked,
+    UserUnmuted,
+)
 from shared.environment import Environment
 from shared.ids import time_of
 from tests.query_api.serving import Serving
@@ -57,6 +66,19 @@ def event(world: World, kind: type[Any], actor: UUID, **fields: Any) -> Event:
     event_id = world.tick()
     made: Event = kind(event_id=event_id, occurred_at=time_of(event_id), subject_id=actor, **fields)
     return made
+
+
+def pushed_before_a_marker(
+    serving: Serving, world: World, connection: ClientConnection, user_id: UUID
+) -> list[tuple[str, str]]:
+    """The (type, id) of all that comes before a notification of the test's own: what has not come then never will."""
+    marker = world.notify(user_id, world.person(), "follow", ("user", user_id))
+    hint(serving, user_id, world.value("select seq from delivery.head where recipient_id = %s", user_id))
+    came = []
+    while (message := receive(connection))["data"]["id"] != str(marker):
+        came.append((message["type"], message["data"]["id"]))
+    world.execute("delete from notifications.notification where id = %s", marker)
+    return came
 
 
 @pytest.fixture
@@ -147,14 +169,7 @@ def test_silence_hides_from_list_and_count_and_is_live_both_ways(
         assert receive(connection)["type"] == "hello"
 
         def pushed() -> list[tuple[str, str]]:
-            """The (type, id) of all that comes before a notification of the test's own."""
-            marker = world.notify(ana, world.person(), "follow", ("user", ana))
-            hint(serving, ana, world.value("select seq from delivery.head where recipient_id = %s", ana))
-            came = []
-            while (message := receive(connection))["data"]["id"] != str(marker):
-                came.append((message["type"], message["data"]["id"]))
-            world.execute("delete from notifications.notification where id = %s", marker)
-            return came
+            return pushed_before_a_marker(serving, world, connection, ana)
 
         project(like(ben))
         [(kind, of_ben)] = pushed()
@@ -175,6 +190,18 @@ def test_silence_hides_from_list_and_count_and_is_live_both_ways(
         assert (pushed(), listed()) == ([("notification", of_cem)], [str(cem), str(ben)])
 
 
+def test_what_was_hidden_is_nothing_missed(serving: Serving, world: World, project: Callable[..., None]) -> None:
+    ana, ben = world.person(), world.person()
+    like = event(world, PostLiked, ben, post_id=world.post(ana), post_author_id=ana, reaction="like")
+    project(event(world, UserMuted, ana, muted_id=ben))
+    project(like)
+    with opened(serving, ana, after=0) as connection:
+        assert receive(connection) == {"type": "hello", "seq": 0, "unread": 0}
+        world.notify(ana, world.person(), "follow", ("user", ana))
+        hint(serving, ana, 1)
+        assert receive(connection)["type"] == "notification"
+
+
 def test_nobody_is_told_of_a_post_by_somebody_blocked(serving: Serving, world: World) -> None:
     ana, ben, cem = (world.person() for _ in range(3))
     post = world.post(ben)
@@ -185,19 +212,50 @@ def test_nobody_is_told_of_a_post_by_somebody_blocked(serving: Serving, world: W
         assert serving.get("notifications/unread-count/", ana).json() == {"unread": len(items)}
         return [item["id"] for item in items]
 
-    assert seen() == [str(identifier)]
+    def pushed() -> list[tuple[str, str]]:
+        """What a connection is told that begins where nothing had been told."""
+        with opened(serving, ana, after=0) as connection:
+            assert receive(connection)["type"] == "hello"
+            return pushed_before_a_marker(serving, world, connection, ana)
+
+    shown = [("notification", str(identifier))]
+    assert (seen(), pushed()) == ([str(identifier)], shown)
     for who, whom in ((ana, ben), (ben, ana)):
         world.relate(who, whom, "block")
-        assert seen() == []
-        with opened(serving, ana, after=0) as connection:
-            assert receive(connection) == {"type": "hello", "seq": 1, "unread": 0}
-            connection.send('{"type":"ping"}')
-            assert receive(connection) == {"type": "pong"}
+        assert (seen(), pushed()) == ([], [])
         world.relate(who, whom, "block", active=False)
-        assert seen() == [str(identifier)]
+        assert (seen(), pushed()) == ([str(identifier)], shown)
     # A mute hides what the muted do, not what others do at their posts.
     world.relate(ana, ben, "mute")
-    assert seen() == [str(identifier)]
+    assert (seen(), pushed()) == ([str(identifier)], shown)
+
+
+def test_what_an_unblock_brings_back_does_not_wait_for_the_graph(
+    serving: Serving, world: World, project: Callable[..., None]
+) -> None:
+    """The graph says throughout that they are blocked: it is behind."""
+    ana, ben, cem = (world.person() for _ in range(3))
+    post = world.post(ben)
+    comment = world.comment(post, cem)
+    mentioned = {"content": "", "mentioned_ids": (ana,)}
+    mentions = (
+        event(world, PostPublished, ben, post_id=post, visibility="public", hashtags="", **mentioned),
+        event(world, CommentAdded, cem, comment_id=comment, post_id=post, post_author_id=ben, **mentioned),
+    )
+    ids = [str(notification_id(ana, who, "mention", target)) for who, target in ((ben, post), (cem, comment))]
+    shown, taken_back = ([(kind, each) for each in ids] for kind in ("notification", "removed"))
+    world.execute(
+        "insert into graph.relation (from_id, to_id, blocks, block_event) values (%s, %s, true, %s)", ana, ben, ben
+    )
+    with opened(serving, ana) as connection:
+        assert receive(connection)["type"] == "hello"
+        for expected, happening in (
+            (shown, mentions),
+            (taken_back, [event(world, UserBlocked, ana, blocked_id=ben)]),
+            (shown, [event(world, UserUnblocked, ana, blocked_id=ben)]),
+        ):
+            project(*happening)
+            assert pushed_before_a_marker(serving, world, connection, ana) == expected
 
 
 def test_nobody_is_told_of_a_post_that_they_may_not_see(serving: Serving, world: World) -> None:
@@ -206,9 +264,30 @@ def test_nobody_is_told_of_a_post_that_they_may_not_see(serving: Serving, world:
     identifier = world.notify(ana, ben, "mention", ("post", post), post)
     assert serving.get("notifications/", ana).json()["items"] == []
     assert serving.get("notifications/unread-count/", ana).json() == {"unread": 0}
+    with opened(serving, ana, after=0) as connection:
+        assert receive(connection) == {"type": "hello", "seq": 1, "unread": 0}
+        assert pushed_before_a_marker(serving, world, connection, ana) == []
     world.follow(ana, ben)
     assert [item["id"] for item in serving.get("notifications/", ana).json()["items"]] == [str(identifier)]
     assert serving.get("notifications/unread-count/", ana).json() == {"unread": 1}
+    with opened(serving, ana, after=0) as connection:
+        assert receive(connection)["type"] == "hello"
+        assert pushed_before_a_marker(serving, world, connection, ana) == [("notification", str(identifier))]
+
+
+def test_a_frame_waits_for_the_follow_by_which_its_post_is_seen(serving: Serving, world: World) -> None:
+    """Both are on their way: the mention came first, though the follow was accepted before it."""
+    ana, ben = world.person(), world.person()
+    post = world.post(ben, visibility="followers")
+    identifier = world.notify(ana, ben, "mention", ("post", post), post)
+    # As if it had just been written, for as long as the test takes.
+    world.execute("update delivery.frame set written_at = now() + interval '1 hour' where recipient_id = %s", ana)
+    with opened(serving, ana, after=0) as connection:
+        assert receive(connection)["type"] == "hello"
+        with pytest.raises(TimeoutError):
+            connection.recv(timeout=0.3)
+        world.follow(ana, ben)
+        assert receive(connection)["data"]["id"] == str(identifier)
 
 
 def test_notifications_page_while_more_arrive(serving: Serving, world: World) -> None:
@@ -239,6 +318,7 @@ def test_a_frame_arrives_on_a_hint(serving: Serving, world: World) -> None:
         assert receive(connection) == {"type": "removed", "seq": 2, "data": {"id": str(identifier)}}
         # A hint that comes twice shows nothing twice.
         hint(serving, ana, 2)
+        assert pushed_before_a_marker(serving, world, connection, ana) == []
         connection.send('{"type":"ping"}')
         assert receive(connection) == {"type": "pong"}
 
@@ -270,8 +350,7 @@ def test_a_new_connection_starts_at_the_head(serving: Serving, world: World) -> 
         world.notify(ana, world.person(), "follow", ("user", ana))
     with opened(serving, ana) as connection:
         assert receive(connection) == {"type": "hello", "seq": 3, "unread": 3}
-        connection.send('{"type":"ping"}')
-        assert receive(connection) == {"type": "pong"}
+        assert pushed_before_a_marker(serving, world, connection, ana) == []
 
 
 def test_a_frame_whose_notification_is_gone_leaves_a_hole(serving: Serving, world: World) -> None:

@@ -217,7 +217,10 @@ class World:
             ).format(flag=flag, moment=moment, event=sql.Identifier(f"{what}_event")),
             (from_id, to_id, active, datetime_of(time_of(event_id)), event_id),
         )
+        if what in ("block", "mute"):
+            self._silence(from_id, to_id, what, active, event_id)
         if what == "block":
+            self._silence(to_id, from_id, "blocked_by", active, event_id)
             self.execute(
                 """insert into graph.relation as t (from_id, to_id, blocked_by, blocked_by_event)
                    values (%s, %s, %s, %s)
@@ -241,6 +244,18 @@ class World:
                     from_id,
                 )
         return event_id
+
+    def _silence(self, recipient_id: UUID, actor_id: UUID, group: str, active: bool, event_id: UUID) -> None:
+        flag = sql.Identifier({"block": "blocks", "mute": "mutes"}.get(group, group))
+        self._connection.execute(
+            sql.SQL(
+                """insert into notifications.silence as t (recipient_id, actor_id, {flag}, {event})
+                   values (%s, %s, %s, %s)
+                   on conflict (recipient_id, actor_id) do update
+                      set {flag} = excluded.{flag}, {event} = excluded.{event}"""
+            ).format(flag=flag, event=sql.Identifier(f"{group}_event")),
+            (recipient_id, actor_id, active, event_id),
+        )
 
     def like(self, actor_id: UUID, post_id: UUID, reaction: str = "like") -> UUID:
         event_id = self.tick()

@@ -174,6 +174,7 @@ def comment_edited(
         **_times(identifier(number), comment.subject_id),
         comment_id=comment.comment_id,
         post_id=comment.post_id,
+        post_author_id=comment.post_author_id,
         content=content,
         mentioned_ids=mentioned_ids,
     )

@@ -85,7 +85,7 @@ def edited(step: int, post: PostPublished, **fields: Any) -> PostEdited:
 
 def comment_edited(step: int, comment: CommentAdded, **fields: Any) -> CommentEdited:
     given = {"content": "well, then", **fields}
-    of = {"comment_id": comment.comment_id, "post_id": comment.post_id}
+    of = {"comment_id": comment.comment_id, "post_id": comment.post_id, "post_author_id": comment.post_author_id}
     return at(step, CommentEdited, comment.subject_id, **of, **given)
 
 

@@ -36,6 +36,7 @@ def test_an_author_edits_their_comment() -> None:
         subject_id=BEN,
         comment_id=COMMENT.comment_id,
         post_id=POST.post_id,
+        post_author_id=ANA,
         content=f"<@{ANA}> <@{CLEO}>",
         mentioned_ids=(ANA, CLEO),
         newly_mentioned_ids=(ANA,),

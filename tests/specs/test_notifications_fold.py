@@ -41,13 +41,14 @@ from tests.specs.fold_cases import (
 )
 
 POST = published(1, ANA)
+ERIN = identifier(70)
 
 
 def told(changes: Changes) -> set[tuple[UUID, UUID, str, str, UUID, UUID | None, bool]]:
     """Of each notification: recipient, actor, verb, kind of target, target, post, whether its cause stands."""
     found = set()
     for (recipient_id, identifier_), groups in changes.rows.get("notification", {}).items():
-        _, (actor_id, verb, target_type, target_id, post_id, _, active, _) = groups["cause"]
+        _, (actor_id, verb, target_type, target_id, post_id, _, _, active, _) = groups["cause"]
         assert identifier_ == notification_id(recipient_id, actor_id, verb, target_id)
         found.add((recipient_id, actor_id, verb, target_type, target_id, post_id, active))
     return found
@@ -62,7 +63,7 @@ def test_the_id_is_that_of_recipient_actor_verb_and_target() -> None:
 def test_a_like_carries_its_reaction_and_names_its_post() -> None:
     changes = delivered(fold, liked(2, BEN, POST, "love"))
     key = (ANA, notification_id(ANA, BEN, "like", POST.post_id))
-    values = (BEN, "like", "post", POST.post_id, POST.post_id, {"reaction": "love"}, True, moment(2))
+    values = (BEN, "like", "post", POST.post_id, POST.post_id, None, {"reaction": "love"}, True, moment(2))
     assert changes.rows == {"notification": {key: {"cause": (identifier(2), values)}}}
 
 
@@ -231,6 +232,20 @@ def test_a_deleted_comment_takes_back_all_that_was_told_of_it() -> None:
     }
 
 
+def test_a_third_persons_post_is_told_with_its_author() -> None:
+    """A block between them and who is told hides it; of one's own post and the actor's there is nothing to add."""
+    comment = commented(2, BEN, POST, mentioned_ids=(DAN,), **ANSWERED)
+    edit = comment_edited(3, comment, mentioned_ids=(DAN, ERIN), newly_mentioned_ids=(ERIN,))
+    own = commented(4, ANA, POST, mentioned_ids=(DAN,))
+    for events in ([comment, edit], [comment_deleted(5, comment, mentioned_ids=(DAN, ERIN))]):
+        rows = delivered(fold, *events).rows["notification"]
+        assert {key[0]: groups["cause"][1][5] for key, groups in rows.items()} == {
+            CLEO: ANA, ANA: None, DAN: ANA, ERIN: ANA,
+        }  # fmt: skip
+    [groups] = delivered(fold, own).rows["notification"].values()
+    assert groups["cause"][1][5] is None
+
+
 def test_reading_some_marks_rows_of_the_readers_own() -> None:
     of_ana, of_ben = identifier(60), identifier(61)
     changes = delivered(fold, at(5, NotificationsRead, ANA, notification_ids=(of_ana, of_ben)))
@@ -257,7 +272,7 @@ def test_a_read_mark_stays_when_the_cause_comes_after_it() -> None:
 def test_a_deleted_post_and_an_erased_person_take_their_notifications_along() -> None:
     changes = delivered(fold, liked(2, BEN, POST), deleted(3, POST), erased(4, BEN))
     assert (changes.gone, changes.erased) == ({POST.post_id: identifier(3)}, {BEN: identifier(4)})
-    assert NOTIFICATION.erased_with == ("recipient_id", "actor_id")
+    assert NOTIFICATION.erased_with == ("recipient_id", "actor_id", "post_author_id")
     assert NOTIFICATION.gone_with == ("post_id",)
     assert READ_MARK.erased_with == ("recipient_id",)
     assert SILENCE.erased_with == ("recipient_id", "actor_id")

@@ -39,7 +39,7 @@ def decide(command: EditComment, state: State) -> CommentEdited | Unchanged:
     if errors:
         raise ValidationFailed(errors[0].detail, errors)
     comment, _ = own_comment(state, command.comment_id, command.actor_id, "edit")
-    visible(state, comment.post_id, command.actor_id)
+    post = visible(state, comment.post_id, command.actor_id)
     if comment.deleted:
         raise NotFound("there is no such comment")
     content, mentioned_ids = with_mentions(command.content, resolved(state, command.actor_id, command.people))
@@ -51,6 +51,7 @@ def decide(command: EditComment, state: State) -> CommentEdited | Unchanged:
         subject_id=command.actor_id,
         comment_id=comment.comment_id,
         post_id=comment.post_id,
+        post_author_id=post.author_id,
         content=content,
         mentioned_ids=mentioned_ids,
         newly_mentioned_ids=newly_mentioned(comment.mentioned_ids, mentioned_ids),
