@@ -21,8 +21,14 @@ down_chaos() {
 }
 
 # Once stopping has begun, a further Ctrl-C does not leave half of it running.
-pure=
-trap 'trap "" INT TERM; [ -z "$pure" ] || kill "$pure" 2>/dev/null || true; down_chaos || true; $rookery down' EXIT
+beside=
+stop() {
+    trap "" INT TERM
+    for process in $beside; do kill "$process" 2>/dev/null || true; done
+    down_chaos || true
+    $rookery down
+}
+trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 $rookery down --data
@@ -34,21 +40,31 @@ if [ $# -gt 0 ]; then
     exit
 fi
 
+# Beside the others: the tests that need no server under another Python, and the faults, which mostly wait.
 mkdir -p "$ROOKERY_VAR/log"
 pure_log=$ROOKERY_VAR/log/pure-tests.log
+chaos_log=$ROOKERY_VAR/log/fault-tests.log
 sh infra/local/pure_tests.sh >"$pure_log" 2>&1 &
 pure=$!
+beside=$pure
 start
+.venv/bin/python -m pytest tests/chaos >"$chaos_log" 2>&1 &
+chaos=$!
+beside="$pure $chaos"
 status=0
-.venv/bin/python -m pytest || status=$?
-if wait "$pure"; then
-    # One line where there is no such Python; else this line, and pytest's last one.
-    grep '^pure tests' "$pure_log"
-    tail -n 1 "$pure_log" | grep -v '^pure tests' || true
-else
-    status=1
-    echo "pure tests on another Python failed:" >&2
-    cat "$pure_log" >&2
-fi
-pure=
+.venv/bin/python -m pytest --ignore tests/chaos --durations=60 || status=$?
+
+# One line for each that passed, all of its output for one that did not.
+tell() {
+    if wait "$2"; then
+        echo "$1: $(tail -n 1 "$3")"
+    else
+        status=1
+        echo "$1 failed:" >&2
+        cat "$3" >&2
+    fi
+}
+tell "pure tests on another Python" "$pure" "$pure_log"
+tell "fault tests" "$chaos" "$chaos_log"
+beside=
 exit "$status"
