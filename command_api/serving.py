@@ -9,6 +9,13 @@ from typing import Any
 preload_app = True
 
 
+def on_starting(server: Any) -> None:
+    """gunicorn's hook, called before any worker: what these learn here, those that replace them know without asking."""
+    from command_api.wsgi import learn_schemas
+
+    learn_schemas()
+
+
 def post_worker_init(worker: Any) -> None:
     """gunicorn's hook, called in each new worker."""
     from command_api.wsgi import warm

@@ -15,16 +15,22 @@ application = get_wsgi_application()
 assert get_resolver().url_patterns
 
 
-def warm() -> None:
-    """A server that is away now is met again by the first request that needs it."""
+def learn_schemas() -> None:
+    """Asks the registry, unless that was done; one that is away is asked again by the first request that needs it."""
     # Only now: these need the settings.
     from command_api.event_log import encoding
-    from command_api.event_log.late import late_marker
-    from command_api.event_log.publishing import publisher
     from shared.errors import Unavailable
 
     try:
         encoding.codec()
     except Unavailable as error:
         logging.getLogger(__name__).warning("%s", error.detail)
+
+
+def warm() -> None:
+    """A server that is away now is met again by the first request that needs it."""
+    from command_api.event_log.late import late_marker
+    from command_api.event_log.publishing import publisher
+
+    learn_schemas()
     publisher(late_marker())

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from schemas.catalogue import event_schemas
-from schemas.types import Event, PostLiked
+from schemas.types import CommentAdded, Event, PostLiked
 from shared.environment import Environment
 from tests.chaos.load import Aggregate, Fact, Load
 from tests.model.log import LogReader
@@ -43,11 +43,17 @@ def account(environment: Environment, load: Load) -> Account:
             assert known == event, f"{event.event_id} has two contents"
             found.copies += 1
         elif event.subject_id in actors and event.occurred_at >= load.began:
-            schema = event_schemas()[type(event).__name__]
-            appended[event.subject_id, (schema.topic, getattr(event, schema.partitioned_by))].append(event)
+            appended[event.subject_id, aggregate_of(event)].append(event)
     for key in load.accepted.keys() | appended.keys():
         _compare(found, key, load.accepted.get(key, []), appended.get(key, []))
     return found
+
+
+def aggregate_of(event: Event) -> Aggregate:
+    if isinstance(event, CommentAdded):
+        return "comments", event.comment_id
+    schema = event_schemas()[type(event).__name__]
+    return schema.topic, getattr(event, schema.partitioned_by)
 
 
 def fact_of(event: Event) -> Fact:

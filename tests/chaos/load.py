@@ -52,7 +52,8 @@ class Reply(NamedTuple):
     detail: str
 
 
-# An aggregate is (topic, id it is partitioned by); a fact is what tells one event of an actor's from the next.
+# An aggregate is what has a guard row, and so an order, of its own: (topic, id it is partitioned by), but of comments
+# ("comments", its id); a fact is what tells one event of an actor's from the next.
 Aggregate = tuple[str, UUID]
 Fact = tuple[str, ...]
 
@@ -206,8 +207,8 @@ class Life:
 
     def _comment(self) -> None:
         post_id, text = self._random.choice(self._posts[-20:]), self._text()
-        self._writer.write("POST", f"posts/{post_id}/comments/", {"content": text})
-        self._writer.accept(("posts", post_id), "CommentAdded", text)
+        comment_id = UUID(self._writer.write("POST", f"posts/{post_id}/comments/", {"content": text}).json()["id"])
+        self._writer.accept(("comments", comment_id), "CommentAdded", text)
 
     def _react(self) -> None:
         post_id = self._random.choice(self._posts[-5:])
@@ -273,5 +274,6 @@ def writing(ground: Ground, people: Sequence[Person], followed: Person) -> Itera
         enough.set()
         for thread in threads:
             thread.join(GIVE_UP_SECONDS + REQUEST_SECONDS_MAX)
-    assert not load.failures, load.failures
+    said = {reply.detail for reply in load.replies[-20:] if reply.detail}
+    assert not load.failures, (load.failures, load.summary(), said)
     assert not any(thread.is_alive() for thread in threads)

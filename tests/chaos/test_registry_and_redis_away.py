@@ -28,6 +28,8 @@ PAGE = 50
 
 
 def test_the_registry_away_while_everything_runs(system: System, write: Write, whole: Callable[[Load], None]) -> None:
+    # A worker that has only just begun would have to ask.
+    wait_until(60, lambda: all(system.ready("command").ok for _ in range(20)), every=0.5)
     with system.stopped("registry"), write() as load:
         time.sleep(3)
         projected = system.settle()
