@@ -143,7 +143,7 @@ def load(environ: Mapping[str, str]) -> Environment:
         feed_shards=_integer(environ, "ROOKERY_FEED_SHARDS", 4),
         feed_items_max=_integer(environ, "ROOKERY_FEED_ITEMS_MAX", 800),
         ranked_items_max=_integer(environ, "ROOKERY_RANKED_ITEMS_MAX", 400),
-        ack_wait_seconds=_number(environ, "ROOKERY_ACK_WAIT_SECONDS", 0.25),
+        ack_wait_seconds=_number(environ, "ROOKERY_ACK_WAIT_SECONDS", 0.2),
         consistency_wait_seconds=_number(environ, "ROOKERY_CONSISTENCY_WAIT_SECONDS", 2.0),
         outbox_backlog_max=_integer(environ, "ROOKERY_OUTBOX_BACKLOG_MAX", 100_000),
         outbox_bytes_hours=_integer(environ, "ROOKERY_OUTBOX_BYTES_HOURS", 12),

@@ -52,7 +52,7 @@ start
 chaos=$!
 beside="$pure $chaos"
 status=0
-.venv/bin/python -m pytest --ignore tests/chaos --durations=60 || status=$?
+.venv/bin/python -m pytest --ignore tests/chaos || status=$?
 
 # One line for each that passed, all of its output for one that did not.
 tell() {

@@ -5,6 +5,8 @@ of the log. A real registry, stopped; a real Redis, flushed while people read. C
 wrong ids.
 """
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -36,6 +38,19 @@ def test_the_registry_away_while_everything_runs(system: System, write: Write, w
         assert projected < 60
     whole(load)
     assert set(load.statuses()) <= {200, 201, 202}, load.summary()
+
+
+def test_workers_that_replace_others_while_the_registry_is_away(
+    system: System, write: Write, whole: Callable[[Load], None]
+) -> None:
+    """They know the schemas from the process that forks them, so that the last write is accepted."""
+    with system.stopped("registry"), write() as load:
+        time.sleep(1)
+        for worker in system.workers("command"):
+            os.kill(worker, signal.SIGKILL)
+        time.sleep(2)
+    whole(load)
+    assert set(load.statuses()) <= {0, 200, 201, 202, 503}, load.summary()
 
 
 def test_the_registry_away_while_processes_start(system: System, write: Write, whole: Callable[[Load], None]) -> None:
