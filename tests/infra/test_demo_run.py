@@ -1,4 +1,4 @@
-"""The demo reaches its end on a part of the graph, finds its data when run again, and README's tour does what it says.
+"""The demo reaches its end on a part of the graph, finds its data when run again, and the pages' commands work.
 
 The oracle is what the programs themselves check at every step; here it is their exit status, their figures, and that a
 second run adds nothing to the seeded data. How fast anything is, is not judged.
@@ -99,6 +99,32 @@ def test_the_tour_in_readme_works(demo: tuple[Environment, str]) -> None:
     assert done.returncode == 0, done.stderr + done.stdout
     assert "X-Consistency: fresh" in done.stdout and '"ticket"' in done.stdout
     assert '"score"' in done.stdout
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/tour.md"])
+def test_the_commands_that_look_into_a_running_system_work(demo: tuple[Environment, str], page: str) -> None:
+    environment, _ = demo
+    text = (REPOSITORY / page).read_text()
+    commands = re.findall(
+        r"^    ((?:make (?!demo|test|down)|\.venv/bin/rookery |psql ).*?)(?:  +#.*)?$", text, re.MULTILINE
+    )
+    assert len(commands) >= 4
+    for command in commands:
+        if " logs -f" in command:
+            continue  # it goes on until it is ended
+        here = command.replace(" 7410 ", f" {environment.ports['postgres']} ")
+        if "admin create" in command:
+            here = here.replace("ana", f"ana_{token_hex(4)}") + " --password-stdin"
+        done = subprocess.run(
+            ["/bin/bash", "-euo", "pipefail", "-c", here],
+            cwd=REPOSITORY,
+            input="a password of theirs\n",
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{here}\n{done.stderr}{done.stdout}"
 
 
 def test_the_documentation_is_where_readme_says(demo: tuple[Environment, str]) -> None:
