@@ -12,6 +12,7 @@ from uuid import UUID
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NIL = UUID(int=0)
+LAST_ID = UUID(int=(1 << 128) - 1)  # no id is greater
 
 
 def mint(now: int, after: Iterable[UUID] = (), random: bytes | None = None) -> UUID:

@@ -5,8 +5,8 @@ from typing import LiteralString
 from uuid import UUID
 
 from query_api import database
-from query_api.posts.queries import LAST_ID
 from shared.feed_item import FeedItem
+from shared.ids import LAST_ID
 
 # Whoever is muted brings nothing, so that they do not take others' room in a warm feed.
 FOLLOWEES_SQL: LiteralString = """

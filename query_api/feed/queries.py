@@ -19,14 +19,13 @@ from query_api.pipeline import Page
 from query_api.posts.queries import (
     FACTS_SQL,
     HYDRATE_SQL,
-    LAST_ID,
     POST_COLUMNS,
     PRESENT_SQL,
     PostRow,
     assembled,
 )
 from shared.feed_item import FeedItem
-from shared.ids import datetime_of, day_of, time_of
+from shared.ids import LAST_ID, datetime_of, day_of, time_of
 
 FACTS_OF_SQL: LiteralString = (
     """

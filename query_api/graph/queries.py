@@ -10,7 +10,7 @@ from uuid import UUID
 
 from query_api import database
 from query_api.pipeline import Page
-from query_api.posts.queries import LAST_ID
+from shared.ids import LAST_ID
 
 # `f` is the row of the pair; a block shows in the rows of both.
 CARD_SQL: LiteralString = "a.user_id as author_id, a.username, a.display_name, a.avatar_media_id"

@@ -12,6 +12,7 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from query_api import database
+from shared.ids import LAST_ID
 
 # Which notifications are there; `n` is the notification, `actor` whoever caused it. None tells of a post that its
 # recipient may not see: posts/rules.py says who may, here it is SQL because the unread count reads no rows.
@@ -144,7 +145,6 @@ select count(*) as unread from unread
    and (post_id is null or post_id in (select post_id from posts))"""
 )
 
-LAST_ID = UUID(int=(1 << 128) - 1)
 NIL = UUID(int=0)
 
 

@@ -9,8 +9,8 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from query_api import database
-from query_api.posts.queries import LAST_ID
 from shared.environment import environment
+from shared.ids import LAST_ID
 
 VERSIONS_SQL: LiteralString = """
 select v.version_id, v.content, v.hashtags, v.mentioned_ids, v.written_at,

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from query_api import database
 from query_api.posts.rules import may_see
+from shared.ids import LAST_ID
 
 # Facts that decide who may see a post. `p` is the post, `a` its author, `own` what the viewer is to them.
 FACTS_SQL: LiteralString = """
@@ -67,8 +68,6 @@ PUBLIC_SQL: LiteralString = """
 select post_id from posts.post
  where visibility = 'public' and created_event is not null and post_id < coalesce(%(before)s::uuid, %(last)s::uuid)
  order by post_id desc limit %(limit)s"""
-
-LAST_ID = UUID(int=(1 << 128) - 1)
 
 
 @dataclass(frozen=True, slots=True)

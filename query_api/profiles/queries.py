@@ -6,6 +6,7 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from query_api import database
+from shared.ids import LAST_ID
 
 PROFILE_SQL: LiteralString = """
 select a.user_id, a.username, a.display_name, a.bio, a.avatar_media_id, coalesce(a.private, false) as private,
@@ -36,7 +37,6 @@ FOLLOWING_SQL: LiteralString = """
 select follow_event, to_id as user_id from graph.relation
  where from_id = %(user)s and follows and counted and follow_event < coalesce(%(before)s::uuid, %(last)s::uuid)
  order by follow_event desc limit %(limit)s"""
-LAST_ID = UUID(int=(1 << 128) - 1)
 
 
 @dataclass(frozen=True, slots=True)

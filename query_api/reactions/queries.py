@@ -6,9 +6,9 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from query_api import database
-from query_api.posts.queries import LAST_ID, PostRow, hydrate
+from query_api.posts.queries import PostRow, hydrate
 from query_api.posts.rules import may_see
-from shared.ids import datetime_of, time_of
+from shared.ids import LAST_ID, datetime_of, time_of
 
 REACTIONS_SQL: LiteralString = """
 select edge_event from counters.reaction

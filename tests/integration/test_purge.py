@@ -30,11 +30,10 @@ from projectors.notifications.fold import PROJECTION
 from projectors.posts.fold import PROJECTION as POSTS
 from projectors.profiles.fold import PROJECTION as PROFILES
 from query_api.posts.history import VERSIONS_SQL
-from query_api.posts.queries import LAST_ID
 from schemas.types import PostEdited, PostPublished, UserRegistered
 from shared import clock
 from shared.environment import REPOSITORY, Environment, load
-from shared.ids import mint, time_of
+from shared.ids import LAST_ID, mint, time_of
 from tests.model.reference import Model
 from tests.query_api.serving import free_port
 from tests.runtime.engine import Engine, read_database
