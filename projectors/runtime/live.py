@@ -22,14 +22,15 @@ import structlog
 
 from projectors.runtime import logs
 from projectors.runtime.erasure import Sweeper
-from projectors.runtime.last_records import LastRecords, event_of
-from projectors.runtime.live_transport import Consumer, Fetched, PositionError, Transport
+from projectors.runtime.last_records import LastRecords
+from projectors.runtime.live_transport import Transport
 from projectors.runtime.log_ends import LogEnds
 from projectors.runtime.projection import PostgresProjection, Projection
 from projectors.runtime.projector import Projector, open_projector
 from projectors.runtime.settings import WorkerSettings, worker_settings
-from projectors.runtime.stores.port import Advance, Outcome, Partition
+from projectors.runtime.stores.port import Partition
 from projectors.runtime.watchdog import Watchdog
+from projectors.runtime.worker import Holdings, Worker
 from shared.environment import Environment, environment
 
 REPORT_SECONDS = 10.0
@@ -75,14 +76,14 @@ class LiveWorker:
     def __init__(
         self, projector: Projector, environment: Environment, settings: WorkerSettings, loop: asyncio.AbstractEventLoop
     ) -> None:
-        self._projector = projector
         self._settings = settings
         self._loop = loop
         self._ends = LogEnds(environment)
-        self._applied_records = 0
+        self._holdings = Holdings()
         self.app = make_app(projector.projection, environment, settings)
+        self._worker = Worker(projector, self._holdings, lambda error: self.app.add_future(self.app.crash(error)))
         transport = Transport(self.app.conf.broker_consumer, self.app)
-        transport.store, transport.settings = projector.store, settings
+        transport.store, transport.holdings, transport.settings = projector.store, self._holdings, settings
         transport.topic_prefix, transport.last_records = environment.topic_prefix, LastRecords(environment)
         self.app.transport = transport
         names = [environment.topic(topic) for topic in projector.projection.topics]
@@ -95,77 +96,21 @@ class LiveWorker:
         if isinstance(projector.projection, PostgresProjection):
             self.app.task(Sweeper(projector.projection, environment, self._ends).run)
 
-    @property
-    def consumer(self) -> Consumer:
-        consumer: Consumer = self.app.consumer
-        return consumer
-
     async def consume(self, stream: Any) -> None:
-        """Folds a batch while the one before is being applied; they are applied one after the other."""
-        applying: asyncio.Task[None] | None = None
         async for fetched in stream:
-            if not self._holds(fetched):
-                continue
-            changes = await self._projector.changes_of([record.value for record in fetched.records])
-            if applying is not None:
-                await applying
-            applying = asyncio.create_task(self.apply(fetched, changes))
-            applying.add_done_callback(self._crash_on_error)
-            await asyncio.sleep(0)  # sends the statement before the next fold begins
-
-    async def apply(self, fetched: Fetched, changes: Any) -> None:
-        """Raises PositionError when the store refuses a batch that this worker still believes to own."""
-        step = Advance(
-            fetched.partition, fetched.previous, fetched.next, fetched.epoch, event_of(fetched.records[-1].key)
-        )
-        outcome = await self._projector.store.apply(step, changes)
-        if outcome is Outcome.REFUSED:
-            log.warning("refused", partition=fetched.partition, previous=fetched.previous, epoch=fetched.epoch)
-            if self._holds(fetched):
-                raise PositionError(f"refused: {fetched.partition} from {fetched.previous} under epoch {fetched.epoch}")
-            return
-        if outcome is Outcome.ALREADY:
-            log.info("already_applied", partition=fetched.partition, next=fetched.next)
-        if self._holds(fetched):
-            self.consumer.applied[fetched.tp] = fetched.next
-        self._applied_records += len(fetched.records)
-
-    def _holds(self, fetched: Fetched) -> bool:
-        return self.consumer.epochs.get(fetched.tp) == fetched.epoch
-
-    def _crash_on_error(self, applying: "asyncio.Task[None]") -> None:
-        error = None if applying.cancelled() else applying.exception()
-        if error is not None:
-            log.error("apply_failed", exc_info=error)
-            self.app.add_future(self.app.crash(error))
+            await self._worker.take(fetched)
 
     async def check_positions(self) -> None:
-        """Compares the store with memory: an idle partition would otherwise learn of neither a new owner nor a loss."""
         while not self.app.should_stop:
             await asyncio.sleep(self._settings.check_seconds)
-            consumer = self.consumer
-            held = {tp: (epoch, consumer.applied.get(tp)) for tp, epoch in consumer.epochs.items()}
-            if not held:
-                continue
-            found = await self._projector.positions()
-            for tp, (epoch, applied) in held.items():
-                if consumer.epochs.get(tp) != epoch or applied is None:
-                    continue  # fenced anew since
-                stored = found.get(consumer.partition_of(tp))
-                if stored is not None and stored.epoch != epoch:
-                    # Fencing again here would steal the partition back.
-                    raise PositionError(f"{tp} has epoch {stored.epoch} in the store, {epoch} here")
-                if stored is None or stored.offset < applied:
-                    log.warning("store_went_back", partition=consumer.partition_of(tp), applied=applied, stored=stored)
-                    consumer.fence_again()
-                    break
+            await self._worker.check_positions()
 
     async def report(self) -> None:
         """A line with what was applied, every ten seconds in which something was."""
         reported, at = 0, time.monotonic()
         while not self.app.should_stop:
             await asyncio.sleep(REPORT_SECONDS)
-            applied, now = self._applied_records, time.monotonic()
+            applied, now = self._worker.applied_records, time.monotonic()
             if applied != reported:
                 log.info("applied", records=applied - reported, per_second=round((applied - reported) / (now - at)))
             reported, at = applied, now
@@ -188,9 +133,7 @@ class LiveWorker:
         return bool(self.app._crashed.is_set() or self.app._stopped.is_set())
 
     def applied(self) -> Mapping[Partition, int]:
-        consumer = self.app._consumer
-        held = {} if consumer is None else dict(consumer.applied)
-        return {consumer.partition_of(tp): offset for tp, offset in held.items()}
+        return dict(self._holdings.applied)
 
     def watch(self) -> None:
         Watchdog(self, self._ends, self._settings).start()

@@ -9,7 +9,6 @@ because it overrides their inner methods.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -22,34 +21,17 @@ from mode.utils.futures import notify
 from projectors.runtime.last_records import LastRecords
 from projectors.runtime.settings import WorkerSettings
 from projectors.runtime.stores.port import Fence, Partition, Store
+from projectors.runtime.worker import Chain, Fetched, Holdings, PositionError
 
 COMMIT_TIMEOUT_SECONDS = 5.0
 log = structlog.get_logger()
 
 
-class PositionError(RuntimeError):
-    """The log and the position do not fit together, or another worker owns the position; this worker must end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """One partition's records as fetched: all from `previous` up to `next`, to be applied under `epoch`."""
-
-    tp: TP
-    partition: Partition
-    previous: int
-    next: int
-    epoch: int
-    fence_number: int
-    records: Sequence[Any]
-
-
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Owns the chain of positions. All of its state is touched in this thread's loop alone."""
 
-    _chain: dict[TP, tuple[int, int]] | None = None  # next offset to hand out, and epoch
+    _chain: Chain | None = None
     _chain_assignment: Any = None  # the aiokafka Assignment object that the chain belongs to
-    _fence_number = 0
 
     def _current_assignment(self) -> Any:
         subscription = self._ensure_consumer()._subscription.subscription
@@ -65,16 +47,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         found = await self._ensure_consumer().beginning_offsets([driver.ensure_aiokafka_TP(tp) for tp in tps])
         return {ensure_TP(tp): offset for tp, offset in found.items()}
 
-    async def apply_fence(self, assignment: Any, fences: Mapping[TP, Fence], number: int) -> bool:
+    async def apply_fence(self, assignment: Any, fences: Mapping[Partition, Fence], number: int) -> bool:
         """Seeks and begins a chain, unless another rebalance came in between; no await, so no fetch can come in
         between."""
         if assignment is None or assignment is not self._current_assignment() or not assignment.active:
             return False
         consumer = self._ensure_consumer()
-        for tp, fence in fences.items():
-            consumer.seek(driver.ensure_aiokafka_TP(tp), fence.offset)
-        self._chain = {tp: (fence.offset, fence.epoch) for tp, fence in fences.items()}
-        self._chain_assignment, self._fence_number = assignment, number
+        for partition, fence in fences.items():
+            consumer.seek(driver.ensure_aiokafka_TP(self.consumer.tp_of(partition)), fence.offset)
+        self._chain, self._chain_assignment = Chain(fences, number), assignment
         return True
 
     async def _fetch_records(
@@ -96,31 +77,24 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return {}
         # From here to the end nothing awaits: position and chain are of one moment.
         assignment = self._current_assignment()
-        chain = self._chain if self._chain is not None and assignment is self._chain_assignment else {}
+        if self._chain is None or assignment is not self._chain_assignment:
+            return {}
         fetched = {}
         for aiokafka_tp, batch in records.items():
             tp = ensure_TP(aiokafka_tp)
-            if tp not in chain or not batch:
-                continue  # fetched from before the fence, whose seek makes it come again
-            previous, epoch = chain[tp]
             following = assignment.state_value(aiokafka_tp).position
-            if batch[0].offset < previous or following <= batch[-1].offset:
-                raise PositionError(f"{tp} hands out {batch[0].offset}..{following} after {previous}")
-            chain[tp] = (following, epoch)
-            partition = self.consumer.partition_of(tp)
-            fetched[tp] = Fetched(tp, partition, previous, following, epoch, self._fence_number, batch)
+            linked = self._chain.link(self.consumer.partition_of(tp), batch, following)
+            if linked is not None:
+                fetched[tp] = linked
         return fetched
 
-    async def advisory_commit(self, offsets: Mapping[TP, int]) -> bool:
+    async def advisory_commit(self, offsets: Mapping[Partition, int]) -> bool:
         """Tells Kafka's group of our positions, for its own lag tools. It decides nothing, so a failure is only
         logged."""
         consumer = self._ensure_consumer()
         mine = consumer.assignment()
-        wanted = {
-            driver.ensure_aiokafka_TP(tp): driver.OffsetAndMetadata(offset, "")
-            for tp, offset in offsets.items()
-            if driver.ensure_aiokafka_TP(tp) in mine
-        }
+        places = {driver.ensure_aiokafka_TP(self.consumer.tp_of(each)): offset for each, offset in offsets.items()}
+        wanted = {tp: driver.OffsetAndMetadata(offset, "") for tp, offset in places.items() if tp in mine}
         if not wanted:
             return False
         try:
@@ -144,21 +118,17 @@ class Consumer(driver.Consumer):
         transport: Transport = self.transport
         self.store, self.settings, self.topic_prefix = transport.store, transport.settings, transport.topic_prefix
         self.last_records = transport.last_records
-        self.epochs: dict[TP, int] = {}  # the epoch this worker believes to hold
-        self.applied: dict[TP, int] = {}  # the next offset, as applied
-        self._committed: dict[TP, int] = {}
+        self.holdings: Holdings = transport.holdings
+        self._committed: dict[Partition, int] = {}
         self.fence_number = 0
         self.rebalancing_since: float | None = time.monotonic()
         self.ever_assigned = False
-        self._fence_again = False
 
     def partition_of(self, tp: TP) -> Partition:
         return Partition(tp.topic[len(self.topic_prefix) :], tp.partition)
 
-    def fence_again(self) -> None:
-        """Has all positions read and fenced anew before the next fetch: something was dropped, or the store went
-        back."""
-        self._fence_again = True
+    def tp_of(self, partition: Partition) -> TP:
+        return TP(self.topic_prefix + partition.topic, partition.number)
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -172,36 +142,33 @@ class Consumer(driver.Consumer):
             await self._fence()
 
     async def _fence(self) -> None:
-        self._fence_again = False
+        self.holdings.fence_wanted = False
         self.fence_number += 1
         number = self.fence_number
         tps, assignment = await self._thread.call_thread(self._thread.begin_fence)
-        self.epochs.clear()
-        self.applied.clear()
+        self.holdings.forget()
         if not tps:
             self._settled()
             return
         began = time.monotonic()
-        by_partition = {self.partition_of(tp): tp for tp in tps}
 
         async def beginning(partitions: Sequence[Partition]) -> dict[Partition, int]:
-            wanted = [by_partition[partition] for partition in partitions]
+            wanted = [self.tp_of(partition) for partition in partitions]
             found = await self._thread.call_thread(self._thread.beginnings, wanted)
             return {self.partition_of(tp): offset for tp, offset in found.items()}
 
-        fences = await self.store.fence(sorted(by_partition), beginning)
+        fences = await self.store.fence(sorted(map(self.partition_of, tps)), beginning)
         for difference in await asyncio.to_thread(self.last_records.differences, fences):
             raise PositionError(difference)
-        by_tp = {by_partition[partition]: fence for partition, fence in fences.items()}
         if number != self.fence_number:
             return  # a later fence is under way, and only the newest epoch counts
-        if not await self._thread.call_thread(self._thread.apply_fence, assignment, by_tp, number):
+        if not await self._thread.call_thread(self._thread.apply_fence, assignment, fences, number):
             log.info("fence_outdated", number=number)
-            self._fence_again = True
+            self.holdings.fence_wanted = True
             return
-        for tp, fence in by_tp.items():
+        for tp in tps:
             self._read_offset[tp] = None
-            self.epochs[tp], self.applied[tp] = fence.epoch, fence.offset
+        self.holdings.take(fences)
         self._settled()
         log.info("fenced", partitions=len(fences), number=number, seconds=round(time.monotonic() - began, 3))
 
@@ -213,8 +180,7 @@ class Consumer(driver.Consumer):
         raise PositionError("positions are in the store, never in the group's commits")
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        self.epochs.clear()
-        self.applied.clear()  # or the watchdog would see partitions stand still that others have now
+        self.holdings.forget()
         self.rebalancing_since = self.rebalancing_since or time.monotonic()
         log.info("revoked", partitions=len(revoked))
         await super().on_partitions_revoked(revoked)
@@ -235,7 +201,7 @@ class Consumer(driver.Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 (Faust's signature)
         # Never seek while a rebalance runs: raising the epoch would steal partitions back from their new owner.
-        if self._fence_again and self.flow_active and not self.app.rebalancing:
+        if self.holdings.fence_wanted and self.flow_active and not self.app.rebalancing:
             log.info("fencing_again")
             await self.perform_seek()
         records, active = await self._wait_next_records(timeout)
@@ -246,7 +212,7 @@ class Consumer(driver.Consumer):
             fresh = self.flow_active and generation == self.app.consumer_generation_id
             if not fresh or (active is not None and tp not in active):
                 if fetched.fence_number == self.fence_number:
-                    self._fence_again = True
+                    self.holdings.fence_wanted = True
                 continue
             message = self._to_message(tp, fetched.records[-1])
             message.value = fetched
@@ -261,7 +227,9 @@ class Consumer(driver.Consumer):
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         offsets = {
-            tp: offset for tp, offset in self.applied.items() if tp in self.epochs and self._committed.get(tp) != offset
+            partition: offset
+            for partition, offset in self.holdings.applied.items()
+            if self._committed.get(partition) != offset
         }
         if not offsets:
             return False
@@ -282,6 +250,7 @@ class Transport(driver.Transport):
 
     Consumer = Consumer
     store: Store
+    holdings: Holdings
     settings: WorkerSettings
     topic_prefix: str
     last_records: LastRecords

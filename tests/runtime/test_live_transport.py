@@ -17,10 +17,12 @@ from projectors.runtime.last_records import event_of
 from projectors.runtime.live_transport import Consumer
 from projectors.runtime.settings import WorkerSettings
 from projectors.runtime.stores.port import Fence, Partition
+from projectors.runtime.worker import Holdings
 from shared.ids import mint
 from shared.kafka import record_key
 
 HERE = TP("rookery.posts", 0)
+THERE = Partition("posts", 0)
 
 
 class Thread:
@@ -47,7 +49,7 @@ class Store:
 
     async def fence(self, partitions: Any, beginning: Any) -> dict[Partition, Fence]:
         self._consumer.fence_number += self.overtaken
-        return {Partition("posts", 0): Fence(7, 3)}
+        return {THERE: Fence(7, 3)}
 
 
 class NoDifferences:
@@ -62,12 +64,10 @@ def consumer(**answers: Any) -> Any:
         settings=WorkerSettings(request_seconds=0.4),
         topic_prefix="rookery.",
         last_records=NoDifferences(),
-        epochs={HERE: 1},
-        applied={HERE: 5},
+        holdings=Holdings({THERE: 1}, {THERE: 5}),
         fence_number=0,
         rebalancing_since=None,
         ever_assigned=True,
-        _fence_again=False,
         _read_offset={},
     )
     made.store = Store(made)
@@ -88,14 +88,14 @@ def test_a_thread_that_does_not_answer_ends_the_fence(answered: Mapping[str, Any
 def test_a_fence_holds_what_the_store_answers() -> None:
     fenced = consumer(begin_fence=({HERE}, object()), apply_fence=True)
     asyncio.run(fenced.perform_seek())
-    assert (fenced.epochs, fenced.applied, fenced.rebalancing_since) == ({HERE: 3}, {HERE: 7}, None)
+    assert (fenced.holdings, fenced.rebalancing_since) == (Holdings({THERE: 3}, {THERE: 7}), None)
 
 
 def test_a_fence_that_was_overtaken_changes_nothing() -> None:
     overtaken = consumer(begin_fence=({HERE}, object()), apply_fence=True)
     overtaken.store.overtaken = True
     asyncio.run(overtaken.perform_seek())
-    assert overtaken.epochs == {}
+    assert overtaken.holdings.epochs == {}
 
 
 def test_what_was_revoked_does_not_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ def test_what_was_revoked_does_not_stand_still(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(driver.Consumer, "on_partitions_revoked", nothing)
     left = consumer()
     asyncio.run(left.on_partitions_revoked({HERE}))
-    assert (left.epochs, left.applied) == ({}, {})
+    assert left.holdings == Holdings()
 
 
 def test_a_records_event_is_in_its_key_alone() -> None:
