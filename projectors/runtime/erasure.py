@@ -5,7 +5,8 @@ the rows themselves. The first sweep follows at once. An older batch may still b
 another, with a snapshot from before the entry; so the log's ends are noted after the first sweep, and once every
 partition's position has passed them nothing of the kind can come any more, and the second sweep is the last. Each chunk
 is one statement that deletes rows in the order of their keys, takes them out of the counts and notes their number in
-the entry, so that a sweep can be broken off anywhere and begun again.
+the entry, so that a sweep can be broken off anywhere and begun again. What has no index (Table.scanned) is read once,
+page by page, in the last sweep, together for all entries that have come so far: it leaves nothing either.
 
 Effects (PostgresProjection.sweep_effects) are CTEs as in runtime/apply.py, part of the statements that sweep the tables
 they name as `swept_<table>`: the deleted rows, each with `swept_for`, the person or post that it went with. `noted` has
@@ -38,6 +39,7 @@ from projectors.runtime.stores.postgres import connect
 from shared.environment import Environment
 
 CHUNK_ROWS = 5_000
+CHUNK_PAGES = 1_000
 ENTRIES_AT_ONCE = 500
 WAIT_SECONDS = 1.0  # between looks when nothing is announced
 WAIT_FOR_POSITIONS_SECONDS = 0.1
@@ -119,6 +121,7 @@ class Sweeper:
         passed = [subject for subject, ends in noted.items() if has_passed(found, ends)]
         if passed:
             await self._sweep(connection, name, passed)
+            await self._scan(connection, name, passed)
             column, _ = self._sets[name]
             await connection.execute(
                 f"""update {self.schema}.{name} set done_at = clock_timestamp(), positions = $1
@@ -139,6 +142,8 @@ class Sweeper:
     async def _sweep(self, connection: AsyncConnection[Any], name: str, subjects: list[UUID]) -> None:
         """Deletes all that hangs on these people or posts: rows first, then the counts kept of them."""
         for table, column in self._sets[name][1]:
+            if column in table.scanned:
+                continue
             statement = self.statement(name, table, column)
             while True:
                 cursor = await connection.execute(statement, (subjects,), binary=True)
@@ -146,9 +151,27 @@ class Sweeper:
                 if row is None or row[0] < CHUNK_ROWS:
                     break
 
+    async def _scan(self, connection: AsyncConnection[Any], name: str, subjects: list[UUID]) -> None:
+        """The same for what is found without an index. Nobody adds to it any more, so that the end stands still."""
+        for table, column in self._sets[name][1]:
+            if column not in table.scanned:
+                continue
+            statement = self.statement(name, table, column)
+            cursor = await connection.execute(
+                "select pg_relation_size($1::regclass) / current_setting('block_size')::bigint",
+                (f"{self.schema}.{table.name}",),
+            )
+            found = await cursor.fetchone()
+            for page in range(0, found[0] if found else 0, CHUNK_PAGES):
+                pages = (f"({page},0)", f"({page + CHUNK_PAGES},0)")
+                await connection.execute(statement, (subjects, *pages), binary=True)
+
     def statement(self, name: str, table: Swept, column: str) -> str:
-        """One chunk of a sweep: deletes at most CHUNK_ROWS rows whose `column` is among $1; answers how many it
-        found."""
+        """One chunk of a sweep: deletes at most CHUNK_ROWS rows whose `column` is among $1, or all of them in the pages
+        from $2 to $3 where the column has no index; answers how many it found."""
+        some = f"limit {CHUNK_ROWS}"
+        if column in table.scanned:
+            some = "and ctid >= $2::text::tid and ctid < $3::text::tid"
         schema, key = self.schema, ", ".join(table.key)
         same = " and ".join(f"t.{part} = l.{part}" for part in table.key)
         counts = count_ctes(self.projection, schema, [table], "swept_", True) if isinstance(table, Table) else {}
@@ -158,7 +181,7 @@ class Sweeper:
         ordered = ", ".join(f"t.{part}" for part in table.key)
         return f"""
 with doomed as materialized (
-  select {key} from {schema}.{table.name} where {column} = any($1::uuid[]) limit {CHUNK_ROWS}),
+  select {key} from {schema}.{table.name} where {column} = any($1::uuid[]) {some}),
 locked as materialized (
   select {ordered} from {schema}.{table.name} as t join doomed using ({key})
    where t.{column} = any($1::uuid[]) order by {ordered} for update of t),

@@ -64,7 +64,8 @@ async def _prepare_schema(connection: AsyncConnection[Any], projection: Postgres
     swept: list[Table | CountTable] = [*projection.tables, *projection.count_tables]
     for each in swept:
         columns = (*each.erased_with, *(each.gone_with if has_gone(projection) else ()))
-        await _index_for_sweeping(connection, schema, each.name, columns)
+        indexed = [column for column in columns if column not in each.scanned]
+        await _index_for_sweeping(connection, schema, each.name, indexed)
 
 
 async def _index_for_sweeping(

@@ -38,9 +38,7 @@ class Reader:
 
         Raises schemas.codec.UnknownEventType or MalformedRecord, which halt a live worker.
         """
-        decode = self._codec.decode
-        unseal = None if self._keys is None else self._keys.unseal
-        return [decode(value, unseal) for value in values]
+        return self._codec.decode_all(values, None if self._keys is None else self._keys.unseal)
 
 
 class SubjectKeys:

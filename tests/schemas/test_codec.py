@@ -145,6 +145,37 @@ def test_a_record_of_an_older_schema_is_read_with_the_defaults_of_what_it_lacks(
     assert reader.decode(struct.pack(">bI", 0, 777) + body, unsealed) == event
 
 
+@given(events=st.lists(any_event, max_size=12), read=st.booleans())
+def test_many_records_at_once_are_what_each_is_alone(events: list[Event], read: bool) -> None:
+    values = [CODEC.encode(event, plainly) for event in events]
+    unseal = unsealed if read else None
+    assert CODEC.decode_all(values, unseal) == [CODEC.decode(value, unseal) for value in values]
+
+
+@given(events=st.lists(any_event, min_size=2, max_size=6), data=st.data())
+def test_a_malformed_record_among_others_is_told_whatever_it_does_to_their_bytes(
+    events: list[Event], data: st.DataObject
+) -> None:
+    values = [CODEC.encode(event, plainly) for event in events]
+    place = data.draw(st.integers(0, len(values) - 1))
+    cut = data.draw(st.integers(5, len(values[place]) - 1))
+    moved = data.draw(st.booleans())  # the bytes cut off may stand before the next one's, so that the sum is right
+    after = values[place][cut:] if moved else b""
+    values[place] = values[place][:cut]
+    if place + 1 < len(values):
+        values[place + 1] = values[place + 1][:5] + after + values[place + 1][5:]
+    with pytest.raises(MalformedRecord):
+        CODEC.decode_all(values, unsealed)
+
+
+@given(event=any_event, more=st.binary(min_size=1, max_size=4))
+def test_bytes_left_over_are_malformed(event: Event, more: bytes) -> None:
+    value = CODEC.encode(event, plainly) + more
+    for decode in (lambda: CODEC.decode(value), lambda: CODEC.decode_all([value, value])):
+        with pytest.raises(MalformedRecord):
+            decode()
+
+
 def _written_by(schema: dict[str, Any], event: Event) -> bytes:
     out = BytesIO()
     fastavro.schemaless_writer(out, fastavro.parse_schema(schema), _as_avro(event))

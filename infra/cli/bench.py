@@ -1,0 +1,54 @@
+"""`rookery bench`: measures the shipped code on servers of its own; each prints one object with --json."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from infra.bench.ground import ground, measured
+from infra.cli.output import print_json, say, screen
+
+application = typer.Typer(
+    help="Measure on servers of its own, begun empty. Figures are for comparing: machines differ.", no_args_is_help=True
+)
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+@application.command()
+def projection(
+    events: Annotated[int, typer.Option(min=200_000, help="How many likes, and how many of the mix.")] = 2_000_000,
+    seconds: Annotated[int, typer.Option(min=1, help="How long single events are offered for the latency.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Kafka, Faust, fold, PostgreSQL: what one worker applies a second, beside stock Faust that only decodes."""
+    with ground(lambda line: say(escape(line))) as variables:
+        module = "infra.bench.projection"
+        likes = json.loads(measured(variables, module, "likes", str(events)))
+        mix = json.loads(measured(variables, module, "mix", str(events)))
+        single = json.loads(measured(variables, module, "latency", str(seconds)))
+    counters, stock = likes["counters"], likes["stock"]
+    found = {
+        "likes_per_second": counters["per_second"],
+        "events_per_second": mix["counters"]["per_second"],
+        "stock_faust_events_per_second": stock["per_second"],
+        "ratio": round(counters["per_second"] / stock["per_second"], 2),
+        "memory_mb": counters["memory_mb"],
+        "single_event_ms": single["ms"],
+        "likes": counters,
+        "mix": mix,
+    }
+    if as_json:
+        print_json(found)
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("one worker of", "events", "a second", "memory", "processor a record"):
+        table.add_column(heading, justify="left" if heading == "one worker of" else "right")
+    for name, each in (("counters, likes alone", counters), *mix.items()):
+        used = ", ".join(f"{who} {micros} µs" for who, micros in each["processor_us_per_event"].items())
+        table.add_row(name, f"{each['events']:,}", f"{each['per_second']:,}", f"{each['memory_mb']} MB", used)
+    table.add_row("stock Faust, decoding", f"{stock['events']:,}", f"{stock['per_second']:,}", "", "")
+    screen.print(table)
+    screen.print(f"likes against stock Faust: {found['ratio']} times")
+    screen.print(f"one event at a time, committed after p50 {single['ms']['p50']} ms, p99 {single['ms']['p99']} ms")
