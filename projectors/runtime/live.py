@@ -8,6 +8,7 @@ than wrong.
 """
 
 import asyncio
+import contextlib
 import faulthandler
 import os
 import socket
@@ -19,8 +20,9 @@ from typing import Any
 import faust
 import mode
 import structlog
+from aiokafka.protocol.group import LeaveGroupRequest
 
-from projectors.runtime import logs
+from projectors.runtime import logs, retrying
 from projectors.runtime.erasure import Sweeper
 from projectors.runtime.last_records import LastRecords
 from projectors.runtime.live_transport import Transport
@@ -34,6 +36,7 @@ from projectors.runtime.worker import Holdings, Worker
 from shared.environment import Environment, environment
 
 REPORT_SECONDS = 10.0
+LEAVE_SECONDS = 1.0
 log = structlog.get_logger()
 
 
@@ -134,6 +137,19 @@ class LiveWorker:
 
     def applied(self) -> Mapping[Partition, int]:
         return dict(self._holdings.applied)
+
+    def store_failed_at(self) -> float:
+        return retrying.failed_at()
+
+    def leave(self) -> None:
+        """Through the consumer's own thread, which may have ended, or may wait for a broker that does not answer."""
+        consumer = self.app._consumer
+        with contextlib.suppress(Exception):
+            thread = consumer._thread
+            member = thread._ensure_consumer()._coordinator
+            # Not the coordinator's own farewell, behind which it would join again at once.
+            farewell = member._send_req(LeaveGroupRequest(member.group_id, member.member_id))
+            asyncio.run_coroutine_threadsafe(farewell, thread.thread_loop).result(LEAVE_SECONDS)
 
     def watch(self) -> None:
         Watchdog(self, self._ends, self._settings).start()

@@ -188,7 +188,8 @@ class Consumer(driver.Consumer):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         log.info("assigned", partitions=len(assigned), generation=generation_id)
         if assigned:
-            self.rebalancing_since = self.rebalancing_since or time.monotonic()
+            # Joining has ended; what follows has a time of its own.
+            self.rebalancing_since = time.monotonic()
         else:
             self._settled()  # Faust fences nothing then
         await super().on_partitions_assigned(assigned, generation_id)
