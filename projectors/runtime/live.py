@@ -70,6 +70,7 @@ def make_app(projection: Projection, environment: Environment, settings: WorkerS
         broker_rebalance_timeout=settings.rebalance_seconds,
         broker_request_timeout=settings.request_seconds,
         broker_commit_interval=settings.commit_seconds,
+        consumer_metadata_max_age_ms=int(settings.metadata_seconds * 1000),
     )
 
 

@@ -21,12 +21,13 @@ class WorkerSettings:
     rebalance_seconds: float = 10.0
     request_seconds: float = 15.0  # bounds how long a frozen broker goes unnoticed
     commit_seconds: float = 2.0  # advisory commits, for Kafka's own lag tools
+    metadata_seconds: float = 30.0  # partitions added to a topic are noticed after this
     check_seconds: float = 2.0  # positions in the store against those in memory
     batch_records_max: float = 2000
     buffer_batches_max: float = 8
     blocked_seconds: float = 10.0  # watchdog: the event loop does not answer
     unassigned_seconds: float = 12.0  # watchdog: a rebalance, or the fence behind it, does not end
-    starting_seconds: float = 15.0  # watchdog: the same before the first assignment, which Kafka may have to prepare
+    starting_seconds: float = 30.0  # watchdog: the same before the first fence, on a machine that starts everything
     stopping_seconds: float = 5.0  # watchdog: a stop or crash does not end
     stalled_seconds: float = 10.0  # watchdog: there is lag, the store fails at nothing, and no partition advances
     starved_seconds: float = 30.0  # watchdog: a partition has lag and does not advance, while others do

@@ -104,7 +104,9 @@ class Watchdog(threading.Thread):
         allowed = settings.unassigned_seconds if watched.ever_assigned() else settings.starting_seconds
         if since is not None and now - since > allowed:
             return f"a rebalance does not end for {now - since:.0f} s"
-        if since is None and now - self._measured_at > min(MEASURE_LAG_SECONDS, settings.stalled_seconds / 5):
+        if since is not None:
+            self._seen.clear()  # it has held nothing since
+        elif now - self._measured_at > min(MEASURE_LAG_SECONDS, settings.stalled_seconds / 5):
             self._measured_at = now
             return self._stalled()
         return None

@@ -24,8 +24,8 @@ from projectors.runtime.worker import Worker
 from shared.environment import environment
 
 EVER_SECONDS = 3600.0
-POLL_INTERVAL_SECONDS = 2.0  # where Faust's own limit is put back
-SLOW_SECONDS = 6.0  # beyond that limit, and beyond the request timeout of whoever wants to show its hang
+POLL_INTERVAL_SECONDS = 5.0  # where Faust's own limit is put back
+SLOW_SECONDS = 10.0  # beyond that limit, and beyond the request timeout of whoever wants to show its hang
 
 
 def main() -> None:
@@ -41,12 +41,17 @@ def _before(owner: Any, name: str, flag: Path, happens: Callable[[], Any]) -> No
     method = getattr(owner, name)
 
     async def interrupted(*arguments: Any, **options: Any) -> Any:
-        if flag.exists():
-            flag.unlink()
+        if _taken(flag):
             await happens()
         return await method(*arguments, **options)
 
     setattr(owner, name, interrupted)
+
+
+def _taken(flag: Path) -> bool:
+    there = flag.exists()
+    flag.unlink(missing_ok=True)
+    return there
 
 
 async def _blocks() -> None:
@@ -108,6 +113,7 @@ WITHOUT: dict[str, Callable[[], None]] = {
     "watchdog": _without_watchdog,
     "long-interval": lambda: _with_setting("broker_max_poll_interval", POLL_INTERVAL_SECONDS),
     "no-reset": lambda: _with_setting("consumer_auto_offset_reset", "earliest"),
+    "web-off": lambda: _with_setting("web_enabled", True),
     "fence-deadline": _without_deadline,
     "crashing": _without_crashing,
     "commit-timeout": _without_commit_timeout,

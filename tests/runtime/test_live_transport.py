@@ -104,6 +104,26 @@ def test_a_fence_that_was_overtaken_changes_nothing() -> None:
     assert overtaken.holdings.epochs == {}
 
 
+def test_a_fence_whose_partitions_were_revoked_meanwhile_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the rebalance is still seen to be under way: a worker that never gets partitions again would look settled."""
+
+    async def nothing(self: Any, revoked: Any) -> None: ...
+
+    monkeypatch.setattr(driver.Consumer, "on_partitions_revoked", nothing)
+    left = consumer(begin_fence=({HERE}, object()), apply_fence=True)
+    answer = left._thread.call_thread
+
+    async def revoked_meanwhile(method: Any, *arguments: Any) -> Any:
+        if method == "apply_fence":
+            await left.on_partitions_revoked({HERE})
+        return await answer(method, *arguments)
+
+    left._thread.call_thread = revoked_meanwhile
+    asyncio.run(left.perform_seek())
+    assert left.holdings == Holdings()
+    assert left.rebalancing_since is not None
+
+
 def test_what_was_revoked_does_not_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
     """The watchdog would end a worker that was left without partitions while others go on with them."""
 

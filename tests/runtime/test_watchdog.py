@@ -130,6 +130,20 @@ def test_a_store_that_is_away_is_no_stall_until_it_fails_no_more() -> None:
     assert watching._stalled() == "posts:0 stands at 5 of 6"
 
 
+def test_the_time_of_a_rebalance_is_no_stall() -> None:
+    """Behind a dead member it may last nearly as long as a stall."""
+    state = State(offsets={HERE: 5})
+    watching = Watchdog(state, Ends(6), WorkerSettings(stalled_seconds=0.05))
+    assert watching._stalled() is None
+    state.since = time.monotonic()
+    time.sleep(0.1)
+    assert watching._reason(time.monotonic()) is None
+    state.since = None
+    assert watching._stalled() is None
+    time.sleep(0.1)
+    assert watching._stalled() == "posts:0 stands at 5 of 6"
+
+
 def test_a_partition_waits_longer_for_others_that_advance() -> None:
     """Where batches take seconds, a partition's turn comes late; left behind for good, it is a hang of its own."""
     elsewhere = Partition("posts", 1)
