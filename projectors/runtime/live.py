@@ -8,6 +8,7 @@ than wrong.
 """
 
 import asyncio
+import contextlib
 import faulthandler
 import gc
 import os
@@ -20,8 +21,9 @@ from typing import Any
 import faust
 import mode
 import structlog
+from aiokafka.protocol.group import LeaveGroupRequest
 
-from projectors.runtime import logs
+from projectors.runtime import logs, retrying
 from projectors.runtime.erasure import Sweeper
 from projectors.runtime.last_records import LastRecords
 from projectors.runtime.live_transport import Transport
@@ -38,6 +40,7 @@ REPORT_SECONDS = 10.0
 # A batch makes tens of thousands of objects that are gone with it; looking for cycles among them every 700 took a third
 # of a worker's time.
 GC_THRESHOLDS = (200_000, 20, 50)
+LEAVE_SECONDS = 1.0
 log = structlog.get_logger()
 
 
@@ -71,6 +74,7 @@ def make_app(projection: Projection, environment: Environment, settings: WorkerS
         broker_rebalance_timeout=settings.rebalance_seconds,
         broker_request_timeout=settings.request_seconds,
         broker_commit_interval=settings.commit_seconds,
+        consumer_metadata_max_age_ms=int(settings.metadata_seconds * 1000),
     )
 
 
@@ -138,6 +142,19 @@ class LiveWorker:
 
     def applied(self) -> Mapping[Partition, int]:
         return dict(self._holdings.applied)
+
+    def store_failed_at(self) -> float:
+        return retrying.failed_at()
+
+    def leave(self) -> None:
+        """Through the consumer's own thread, which may have ended, or may wait for a broker that does not answer."""
+        consumer = self.app._consumer
+        with contextlib.suppress(Exception):
+            thread = consumer._thread
+            member = thread._ensure_consumer()._coordinator
+            # Not the coordinator's own farewell, behind which it would join again at once.
+            farewell = member._send_req(LeaveGroupRequest(member.group_id, member.member_id))
+            asyncio.run_coroutine_threadsafe(farewell, thread.thread_loop).result(LEAVE_SECONDS)
 
     def watch(self) -> None:
         Watchdog(self, self._ends, self._settings).start()

@@ -166,6 +166,8 @@ class Consumer(driver.Consumer):
             log.info("fence_outdated", number=number)
             self.holdings.fence_wanted = True
             return
+        if number != self.fence_number:
+            return  # revoked while the thread answered: the partitions are held no more, and the rebalance goes on
         for tp in tps:
             self._read_offset[tp] = None
         self.holdings.take(fences)
@@ -181,6 +183,7 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self.holdings.forget()
+        self.fence_number += 1  # a fence that is under way is outdated
         self.rebalancing_since = self.rebalancing_since or time.monotonic()
         log.info("revoked", partitions=len(revoked))
         await super().on_partitions_revoked(revoked)
@@ -188,7 +191,8 @@ class Consumer(driver.Consumer):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         log.info("assigned", partitions=len(assigned), generation=generation_id)
         if assigned:
-            self.rebalancing_since = self.rebalancing_since or time.monotonic()
+            # Joining has ended; what follows has a time of its own.
+            self.rebalancing_since = time.monotonic()
         else:
             self._settled()  # Faust fences nothing then
         await super().on_partitions_assigned(assigned, generation_id)

@@ -13,6 +13,13 @@ DELAY_SECONDS_MAX = 1.0
 
 Answer = TypeVar("Answer")
 log = structlog.get_logger()
+_failed_at = 0.0
+
+
+def failed_at() -> float:
+    """When an attempt of this process's last failed (time.monotonic), 0 when none has. The watchdog asks from its own
+    thread: while a store is away, waiting for it is no hang, and ends by itself."""
+    return _failed_at
 
 
 async def retrying(
@@ -28,9 +35,15 @@ async def retrying(
         try:
             return await attempt()
         except transient as error:
+            _note_failure()
             if time.monotonic() + delay > deadline:
                 raise
             message = str(error).partition("\n")[0]
             log.warning("retrying", during=what, error=type(error).__name__, message=message)
             await asyncio.sleep(delay)
             delay = min(delay * 2, DELAY_SECONDS_MAX)
+
+
+def _note_failure() -> None:
+    global _failed_at  # a process is one worker, and has one watchdog to tell
+    _failed_at = time.monotonic()

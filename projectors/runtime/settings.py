@@ -1,7 +1,9 @@
 """The times and sizes a live worker runs by, in one place; tests shorten some, operators need none.
 
 What each protects from is measured in docs/decisions/0005-positions-outside-faust.md. The session timeout must not
-exceed the request timeout, and the fence's deadline must lie well below it.
+exceed the request timeout, and the fence's deadline must lie well below it. However a worker hangs, the watchdog's
+times are such that its successor is at work within 20 s of the hang's beginning: a look a second, an end, a start and
+a join take up to 8 s of them. A rebalance that goes well may last for `rebalance_seconds`, and then it is fenced.
 """
 
 from collections.abc import Mapping
@@ -19,14 +21,16 @@ class WorkerSettings:
     rebalance_seconds: float = 10.0
     request_seconds: float = 15.0  # bounds how long a frozen broker goes unnoticed
     commit_seconds: float = 2.0  # advisory commits, for Kafka's own lag tools
+    metadata_seconds: float = 30.0  # partitions added to a topic are noticed after this
     check_seconds: float = 2.0  # positions in the store against those in memory
     batch_records_max: float = 2000
     buffer_batches_max: float = 8
-    blocked_seconds: float = 15.0  # watchdog: the event loop does not answer
-    unassigned_seconds: float = 20.0  # watchdog: a rebalance does not end
-    starting_seconds: float = 60.0  # watchdog: no first assignment
+    blocked_seconds: float = 10.0  # watchdog: the event loop does not answer
+    unassigned_seconds: float = 12.0  # watchdog: a rebalance, or the fence behind it, does not end
+    starting_seconds: float = 30.0  # watchdog: the same before the first fence, on a machine that starts everything
     stopping_seconds: float = 5.0  # watchdog: a stop or crash does not end
-    stalled_seconds: float = 45.0  # watchdog: a partition has lag and does not advance
+    stalled_seconds: float = 10.0  # watchdog: there is lag, the store fails at nothing, and no partition advances
+    starved_seconds: float = 30.0  # watchdog: a partition has lag and does not advance, while others do
 
     @property
     def fence_seconds(self) -> float:

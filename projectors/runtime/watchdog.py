@@ -1,8 +1,12 @@
 """A thread that ends the process when it no longer does its work; whoever runs it starts it anew.
 
-Ending is safe at any moment: data and position are one in the store. It is needed because a Faust worker can hang for
-ever as a healthy-looking member of its group, with nothing logged. `os._exit` on purpose: a hung process does not run
-its own farewell.
+Ending is safe at any moment: data and position are one in the store, and a statement that PostgreSQL has begun is
+finished without us, so that even a worker ended for being slow has advanced. It is needed because a Faust worker can
+hang for ever as a healthy-looking member of its group, with nothing logged. `os._exit` on purpose: a hung process does
+not run its own farewell. Only its group is told, or the partitions would be nobody's until the session is over.
+
+A stall is: the log has more, the store fails at nothing, and yet nothing is applied. Waiting for a store that is away
+is none; retrying.py bounds it. Nor is being slow: a partition may wait for the others' batches, for a longer time.
 """
 
 import faulthandler
@@ -21,7 +25,7 @@ from projectors.runtime.stores.port import Partition
 
 EXIT_STATUS = 75  # EX_TEMPFAIL of sysexits.h: try again
 LOOK_SECONDS = 1.0
-MEASURE_LAG_SECONDS = 5.0
+MEASURE_LAG_SECONDS = 2.0
 log = structlog.get_logger()
 
 
@@ -44,9 +48,17 @@ class Watched(Protocol):
         """The next offset of each partition held, as applied."""
         ...
 
+    def store_failed_at(self) -> float:
+        """When the store last refused or broke off what was asked of it (time.monotonic), 0 when it never did."""
+        ...
+
+    def leave(self) -> None:
+        """Tells the group that this worker is gone, if that is still possible, within a second."""
+        ...
+
 
 class Watchdog(threading.Thread):
-    """Looks once a second, and asks the broker for the log's ends every five."""
+    """Looks once a second, and asks the broker for the log's ends every other second."""
 
     def __init__(self, watched: Watched, ends: LogEnds, settings: WorkerSettings) -> None:
         super().__init__(name="watchdog", daemon=True)
@@ -57,7 +69,7 @@ class Watchdog(threading.Thread):
         self._stopping_since: float | None = None
         # partition -> (its offset, when it last moved or had nothing to do)
         self._seen: dict[Partition, tuple[int, float]] = {}
-        self._measured_at = time.monotonic()
+        self._advanced_at = self._measured_at = time.monotonic()
 
     def run(self) -> None:
         while True:
@@ -74,6 +86,7 @@ class Watchdog(threading.Thread):
             if reason:
                 log.critical("watchdog", reason=reason)
                 faulthandler.dump_traceback()
+                self._watched.leave()
                 os._exit(EXIT_STATUS)
 
     def _answer(self) -> None:
@@ -91,7 +104,9 @@ class Watchdog(threading.Thread):
         allowed = settings.unassigned_seconds if watched.ever_assigned() else settings.starting_seconds
         if since is not None and now - since > allowed:
             return f"a rebalance does not end for {now - since:.0f} s"
-        if since is None and now - self._measured_at > min(MEASURE_LAG_SECONDS, settings.stalled_seconds / 3):
+        if since is not None:
+            self._seen.clear()  # it has held nothing since
+        elif now - self._measured_at > min(MEASURE_LAG_SECONDS, settings.stalled_seconds / 5):
             self._measured_at = now
             return self._stalled()
         return None
@@ -110,9 +125,15 @@ class Watchdog(threading.Thread):
             del self._seen[partition]
         for partition, offset in applied.items():
             before, moved_at = self._seen.get(partition, (offset, now))
+            if offset != before:
+                self._advanced_at = now
             if offset != before or ends[partition] <= offset:
                 moved_at = now
             self._seen[partition] = (offset, moved_at)
-            if now - moved_at > self._settings.stalled_seconds:
+        store_failed_at = self._watched.store_failed_at()
+        for partition, (offset, moved_at) in self._seen.items():
+            still_since = max(moved_at, store_failed_at)
+            stalled = now - max(still_since, self._advanced_at) > self._settings.stalled_seconds
+            if stalled or now - still_since > self._settings.starved_seconds:
                 return f"{partition.topic}:{partition.number} stands at {offset} of {ends[partition]}"
         return None

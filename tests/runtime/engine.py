@@ -50,9 +50,12 @@ class Engine:
 
 
 @contextmanager
-def read_database(name: str, *projections: PostgresProjection) -> Iterator[Engine]:
-    """A database of this name, made anew with the projections' tables, dropped in the end."""
-    shared = environments.load(os.environ)
+def read_database(
+    name: str, *projections: PostgresProjection, variables: Mapping[str, str] = os.environ
+) -> Iterator[Engine]:
+    """A database of this name, made anew with the projections' tables, dropped in the end; `variables` name the
+    servers."""
+    shared = environments.load(variables)
     owner = urlsplit(shared.read_database_url).username
     with psycopg.connect(shared.admin_database_url, autocommit=True) as admin:
         admin.execute(f'drop database if exists "{name}" with (force)'.encode())
@@ -65,7 +68,7 @@ def read_database(name: str, *projections: PostgresProjection) -> Iterator[Engin
             )
         }
         given |= {"ROOKERY_TOPIC_PREFIX": f"{name}.", "ROOKERY_TOPIC_PARTITIONS": str(PARTITIONS)}
-        environ = {**os.environ, **given}
+        environ = {**variables, **given}
         environment = environments.load(environ)
         asyncio.run(prepare(environment, projections))
         try:

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException
 from projectors.runtime.log_ends import LogEnds
 from projectors.runtime.settings import WorkerSettings, worker_settings
 from projectors.runtime.stores.port import Partition
-from projectors.runtime.watchdog import EXIT_STATUS, Watchdog
+from projectors.runtime.watchdog import EXIT_STATUS, LOOK_SECONDS, MEASURE_LAG_SECONDS, Watchdog
 
 HERE = Partition("posts", 0)
 SETTINGS = WorkerSettings(stalled_seconds=0)
@@ -29,6 +29,8 @@ class State:
     assigned: bool = True
     stops: bool = False
     offsets: dict[Partition, int] = field(default_factory=dict)
+    failed_at: float = 0.0
+    left: bool = False
 
     def tick(self, answered: Callable[[], None]) -> None:
         """A loop that never answers."""
@@ -43,7 +45,13 @@ class State:
         return self.stops
 
     def applied(self) -> Mapping[Partition, int]:
-        return self.offsets
+        return dict(self.offsets)
+
+    def store_failed_at(self) -> float:
+        return self.failed_at
+
+    def leave(self) -> None:
+        self.left = True
 
 
 class Ends(LogEnds):
@@ -108,6 +116,78 @@ def test_moving_on_is_no_stall() -> None:
     for offset in range(5, 9):
         state.offsets = {HERE: offset}
         assert watching._stalled() is None
+
+
+def test_a_store_that_is_away_is_no_stall_until_it_fails_no_more() -> None:
+    """Retrying has a time of its own (runtime/retrying.py); a worker ended for it would only wait again."""
+    state = State(offsets={HERE: 5})
+    watching = Watchdog(state, Ends(6), WorkerSettings(stalled_seconds=0.05))
+    for _ in range(4):
+        state.failed_at = time.monotonic()
+        assert watching._stalled() is None
+        time.sleep(0.03)
+    time.sleep(0.05)
+    assert watching._stalled() == "posts:0 stands at 5 of 6"
+
+
+def test_the_time_of_a_rebalance_is_no_stall() -> None:
+    """Behind a dead member it may last nearly as long as a stall."""
+    state = State(offsets={HERE: 5})
+    watching = Watchdog(state, Ends(6), WorkerSettings(stalled_seconds=0.05))
+    assert watching._stalled() is None
+    state.since = time.monotonic()
+    time.sleep(0.1)
+    assert watching._reason(time.monotonic()) is None
+    state.since = None
+    assert watching._stalled() is None
+    time.sleep(0.1)
+    assert watching._stalled() == "posts:0 stands at 5 of 6"
+
+
+def test_a_partition_waits_longer_for_others_that_advance() -> None:
+    """Where batches take seconds, a partition's turn comes late; left behind for good, it is a hang of its own."""
+    elsewhere = Partition("posts", 1)
+    state = State(offsets={HERE: 5, elsewhere: 0})
+    watching = Watchdog(state, Ends(100), WorkerSettings(stalled_seconds=0.05, starved_seconds=0.3))
+    begun = time.monotonic()
+    reason = None
+    while reason is None:
+        state.offsets[elsewhere] += 1
+        reason = watching._stalled()
+        time.sleep(0.02)
+        assert time.monotonic() - begun < 5
+    assert reason == "posts:0 stands at 5 of 100"
+    assert time.monotonic() - begun > 0.3
+
+
+def test_however_a_worker_hangs_its_successor_is_at_work_within_20_seconds() -> None:
+    """The rest is measured: a look, a farewell, an end, a start and a join (tests/chaos/test_hangs.py)."""
+    shipped = WorkerSettings()
+    rest = 20 - 2 * LOOK_SECONDS - 1
+    assert shipped.stalled_seconds + MEASURE_LAG_SECONDS + 4 <= rest
+    assert shipped.blocked_seconds + 4 <= rest
+    assert shipped.unassigned_seconds + 4 <= rest
+    assert shipped.fence_seconds + shipped.stopping_seconds + 4 <= rest
+    # And what goes well is left to do so: a join behind a member that does not answer, a dead one, a slow fence.
+    assert shipped.rebalance_seconds < shipped.unassigned_seconds < shipped.starting_seconds
+    assert shipped.session_seconds < shipped.rebalance_seconds
+    assert shipped.fence_seconds < shipped.unassigned_seconds
+
+
+def test_the_group_is_told_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the partitions would be nobody's until the session is over."""
+    state = State(since=0.0)
+    ended: list[bool] = []
+
+    def end(status: int) -> None:
+        ended.append(state.left)
+        raise SystemExit
+
+    monkeypatch.setattr("projectors.runtime.watchdog.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("projectors.runtime.watchdog.os._exit", end)
+    with pytest.raises(SystemExit):
+        watchdog(state).run()
+    assert ended == [True]
 
 
 def test_a_broker_slow_to_tell_its_ends_hides_no_blocked_loop(monkeypatch: pytest.MonkeyPatch) -> None:
