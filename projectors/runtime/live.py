@@ -22,6 +22,7 @@ import structlog
 
 from projectors.runtime import logs
 from projectors.runtime.erasure import Sweeper
+from projectors.runtime.groups import group_of
 from projectors.runtime.last_records import LastRecords, event_of
 from projectors.runtime.live_transport import Consumer, Fetched, PositionError, Transport
 from projectors.runtime.log_ends import LogEnds
@@ -34,11 +35,6 @@ from shared.environment import Environment, environment
 
 REPORT_SECONDS = 10.0
 log = structlog.get_logger()
-
-
-def group_of(projection: Projection, environment: Environment) -> str:
-    """The consumer group whose members share the projection's partitions."""
-    return environment.topic(projection.name)
 
 
 def make_app(projection: Projection, environment: Environment, settings: WorkerSettings) -> faust.App:
