@@ -44,6 +44,7 @@ class AppendTimes:
                 "fetch.message.max.bytes": 65_536,
                 "fetch.wait.max.ms": 10,
                 "queued.min.messages": 1,
+                "fetch.queue.backoff.ms": 5,  # else a second, from a full queue of one assignment into the next
                 "log_level": 0,
             }
         )
@@ -71,7 +72,8 @@ class AppendTimes:
     def _read(self, places: dict[Partition, Place], deadline: float) -> dict[Place, float | None]:
         waiting = {(self._environment.topic(name), number): place for (name, number), place in places.items()}
         found: dict[Place, float | None] = {}
-        self._consumer.assign([TopicPartition(*where, place.offset) for where, place in waiting.items()])
+        assigned = [TopicPartition(*where, place.offset) for where, place in waiting.items()]
+        self._consumer.assign(assigned)
         try:
             while waiting and time.monotonic() < deadline:
                 message = self._consumer.poll(POLL_SECONDS)
@@ -88,6 +90,8 @@ class AppendTimes:
                 found[place] = None if error is not None else _time_of(message)
                 del waiting[where]
         finally:
+            # A pause would outlive the assignment, and the next one would read nothing.
+            self._consumer.resume(assigned)
             self._consumer.unassign()
         return found
 

@@ -34,7 +34,9 @@ select '{schema}', topic, partition, next_offset, epoch, owner,
        greatest(0, extract(epoch from clock_timestamp() - advanced_at))::float8
   from {schema}.position"""
 PARKED_SQL = "select '{schema}', topic, partition, count(*) from {schema}.parked group by topic, partition"
-TABLES_SQL = "select name, to_regclass(name || '.parked') is not null from unnest(%s::text[]) as s (name)"
+TABLES_SQL = """
+select name, to_regclass(name || '.position') is not null, to_regclass(name || '.parked') is not null
+  from unnest(%s::text[]) as s (name)"""
 
 
 @dataclass(frozen=True)
@@ -199,13 +201,17 @@ class LagObserver:
             return await (await connection.execute(statement.encode())).fetchall()
 
         tables = await (await connection.execute(TABLES_SQL.encode(), [names])).fetchall()
-        parking = [name for name, parks in tables if parks]
+        # What was not prepared has never started.
+        stored = [name for name, has_position, _ in tables if has_position]
+        parking = [name for name, _, parks in tables if parks]
         parked: dict[tuple[str, Partition], int] = {}
         if parking:
             for name, topic, number, count in await rows(_union(PARKED_SQL, parking)):
                 parked[name, Partition(topic, number)] = count
         found: Standings = {name: {} for name in names}
-        for name, topic, number, offset, epoch, owner, ago in await rows(_union(POSITIONS_SQL, names)):
+        for name, topic, number, offset, epoch, owner, ago in (
+            await rows(_union(POSITIONS_SQL, stored)) if stored else ()
+        ):
             partition = Partition(topic, number)
             found[name][partition] = Standing(offset, epoch, owner, ago, parked.get((name, partition), 0))
         return found

@@ -50,7 +50,7 @@ def _measured() -> tuple[str | None, list[dict[str, Any]]]:
         answer.raise_for_status()
         document = answer.json()
     except (httpx.HTTPError, ValueError) as error:
-        log.warning("the monitor does not answer: %s", error or type(error).__name__)
+        log.warning("the monitor does not answer: %r", error)
         return None, []
     return document["measured_at"], [each for found in document["projections"] for each in found["partitions"]]
 
