@@ -85,7 +85,7 @@ def duration(seconds: float | None, unknown: str = "?") -> str:
     if seconds is None:
         return unknown
     if seconds < 10:
-        return f"{seconds:.1f} s" if seconds else "0 s"
+        return f"{max(seconds, 0.1):.1f} s" if seconds else "0 s"  # only nothing is shown as 0
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
