@@ -29,7 +29,7 @@ from shared.environment import Environment, environment
 log = logging.getLogger("infra.monitor")
 LOOK_SECONDS = 2.0
 # Older figures are told to nobody as if they were of now.
-OLD_SECONDS = 15.0
+OLD_SECONDS = 30.0
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 

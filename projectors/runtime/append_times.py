@@ -30,7 +30,7 @@ class AppendTimes:
     that its producers wrote.
     """
 
-    def __init__(self, environment: Environment, timeout_seconds: float = 2.0) -> None:
+    def __init__(self, environment: Environment, timeout_seconds: float = 4.0) -> None:
         self._environment = environment
         self._timeout = timeout_seconds
         self._known: dict[Place, float | None] = {}

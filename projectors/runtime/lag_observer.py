@@ -25,8 +25,8 @@ from projectors.runtime.stores.port import Partition
 from projectors.runtime.stores.redis import RedisStore
 from shared.environment import Environment
 
-ANSWER_SECONDS = 3.0
-SESSION_OPTIONS = "-c jit=off -c default_transaction_read_only=on -c statement_timeout=3000"
+ANSWER_SECONDS = 5.0
+SESSION_OPTIONS = "-c jit=off -c default_transaction_read_only=on -c statement_timeout=5000"
 
 # By the database's own clock, so that its and ours may differ.
 POSITIONS_SQL = """

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from tests.runtime.engine import PARTITIONS, Engine, Ids, Log, own_topics, read_
 from tests.runtime.history import Town
 from tests.runtime.workers import Workers, wait_until, workers_of
 
-STALLED = {"ROOKERY_LAG_STALLED_SECONDS": "1.5"}
+STALLED_SECONDS = 1.5
 # A frozen worker stays a member of its group for longer than the test needs.
 LONG_SESSION = {"ROOKERY_WORKER_SESSION_SECONDS": "40", "ROOKERY_WORKER_REQUEST_SECONDS": "40"}
 PARKED = "create table counters.parked (topic text, partition int, record_offset bigint)"
@@ -46,21 +47,26 @@ def workers(engine: Engine, tmp_path: Path) -> Iterator[Workers]:
         yield made
 
 
-def looked(environment: Environment, looks: int = 1) -> Report:
+async def known(observer: LagObserver) -> Report:
+    """A look that everybody answered; on a busy machine the first may not be one."""
+    report = await observer.look()
+    for _ in range(20):
+        if not report.troubles and all(each.lag_seconds is not None for each in report.partitions):
+            return report
+        report = await observer.look()
+    raise AssertionError(report)
+
+
+def looked(environment: Environment) -> Report:
     async def look() -> Report:
         async with LagObserver(environment, [PROJECTION]) as observer:
-            for _ in range(looks - 1):
-                await observer.look()
-                await asyncio.sleep(0.5)
-            return await observer.look()
+            return await known(observer)
 
     return asyncio.run(look())
 
 
 def counters(environment: Environment) -> ProjectionFigures:
-    report = looked(environment)
-    assert not report.troubles
-    (found,) = report.projections
+    (found,) = looked(environment).projections
     return found
 
 
@@ -101,8 +107,10 @@ def test_seconds_are_the_age_of_the_first_record_not_applied(engine: Engine) -> 
     ends = {(each.topic, each.partition): each.end for each in counters(engine.environment).partitions}
     busy = max(range(PARTITIONS), key=lambda number: ends["engagement", number])
     end = ends["engagement", busy]
-    time.sleep(0.05)
     filled(engine, 60, seed=4)
+    found = one(counters(engine.environment), "engagement", busy)
+    newest = record_time(engine, "engagement", busy, found.end - 1)
+    assert record_time(engine, "engagement", busy, 0) < newest, "else any record's time would do"
     for offset in (0, end // 2, end - 1):
         place(engine, "engagement", busy, offset)
         report = looked(engine.environment)
@@ -122,7 +130,7 @@ def test_a_look_reads_a_record_once_and_again_when_the_position_moves(engine: En
             seen = []
             for offset in (0, 0, 5):
                 place(engine, "posts", 0, offset)
-                report = await observer.look()
+                report = await known(observer)
                 found = one(report.projections[0], "posts", 0)
                 seen.append((report.at, found.lag_seconds))
             return seen
@@ -174,10 +182,7 @@ def test_drift_and_what_is_parked(engine: Engine) -> None:
 
 
 def test_a_stalled_worker_is_told_from_an_idle_one_and_from_none(engine: Engine, workers: Workers) -> None:
-    engine.environ = {**engine.environ, **STALLED}
-    environment = engine.environment = type(engine.environment)(
-        **{**engine.environment.__dict__, "lag_stalled_seconds": 1.5}
-    )
+    environment = replace(engine.environment, lag_stalled_seconds=STALLED_SECONDS)
 
     def state() -> State:
         return counters(environment).state
@@ -195,7 +200,7 @@ def test_a_stalled_worker_is_told_from_an_idle_one_and_from_none(engine: Engine,
     wait_until(20, lambda: state() is State.STALLED)
     stalled = counters(environment)
     assert stalled.workers == 1 and stalled.lag_records > 0 and stalled.drain_seconds is None
-    assert (stalled.lag_seconds or 0) > 1.5
+    assert (stalled.lag_seconds or 0) > STALLED_SECONDS
     worker.thaw()
     wait_until(30, lambda: state() is State.IDLE)
     after = counters(environment)
@@ -214,14 +219,14 @@ def test_rates_are_what_was_applied_between_two_looks(engine: Engine) -> None:
     async def look() -> tuple[Report, Report]:
         async with LagObserver(engine.environment, [PROJECTION]) as observer:
             place(engine, "engagement", 0, 10)
-            first = await observer.look()
+            first = await known(observer)
             place(engine, "engagement", 0, 40)
-            return first, await observer.look()
+            return first, await known(observer)
 
     first, second = asyncio.run(look())
     found = one(second.projections[0], "engagement", 0)
     rate = 30 / (second.at - first.at)
-    assert (found.rate, found.append_rate) == (pytest.approx(rate), 0.0)
+    assert found.rate == pytest.approx(rate) and found.append_rate == 0.0
     assert found.drain_seconds == pytest.approx(found.lag_records / rate)
 
 
@@ -229,8 +234,13 @@ def test_a_server_that_is_away_is_a_trouble_and_no_figure(engine: Engine) -> Non
     away = type(engine.environment)(
         **{**engine.environment.__dict__, "query_database_url": "postgresql://127.0.0.1:9/x"}
     )
-    report = looked(away)
-    assert [each.partition(":")[0] for each in report.troubles] == ["PostgreSQL"]
+
+    async def look() -> Report:
+        async with LagObserver(away, [PROJECTION]) as observer:
+            return await observer.look()
+
+    report = asyncio.run(look())
+    assert "PostgreSQL" in [each.partition(":")[0] for each in report.troubles]
     assert [each.state for each in report.projections] == [State.UNKNOWN]
 
 
