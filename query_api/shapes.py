@@ -271,14 +271,35 @@ class Problem(serializers.Serializer[None]):
 
 
 class ProjectionPosition(serializers.Serializer[None]):
-    """`position` is the offset of the next record to apply, `advanced_at` when it last moved."""
+    """Where one projection stands in one partition. But for `position` and `advanced_at`, null while the monitor is
+    away."""
 
     projection = serializers.CharField()
     topic = serializers.CharField()
     partition = serializers.IntegerField()
-    position = serializers.IntegerField()
-    advanced_at = serializers.DateTimeField()
+    position = serializers.IntegerField(help_text="Offset of the next record to apply")
+    advanced_at = serializers.DateTimeField(allow_null=True, help_text="When the position last moved")
+    end = serializers.IntegerField(allow_null=True, help_text="Offset that the log's next record gets")
+    lag_records = serializers.IntegerField(allow_null=True)
+    lag_seconds = serializers.FloatField(
+        allow_null=True, help_text="Age of the first record not applied yet; 0 at the end"
+    )
+    rate = serializers.FloatField(allow_null=True, help_text="Records applied a second")
+    append_rate = serializers.FloatField(allow_null=True, help_text="Records appended a second")
+    drain_seconds = serializers.FloatField(allow_null=True, help_text="Until the end is reached; null when never")
+    seconds_since_advance = serializers.FloatField(allow_null=True)
+    parked = serializers.IntegerField(allow_null=True, help_text="Records set aside")
+    rebalances = serializers.IntegerField(allow_null=True, help_text="How often a worker took it over")
+    committed = serializers.IntegerField(allow_null=True, help_text="Kafka's group commit")
+    commit_drift = serializers.IntegerField(allow_null=True, help_text="`position` minus `committed`")
+    owner = serializers.CharField(allow_null=True, help_text="The worker that took it over last")
+    state = serializers.ChoiceField(
+        choices=("idle", "advancing", "never_started", "stopped", "stalled", "ahead", "unknown")
+    )
 
 
 class ProjectionPositions(serializers.Serializer[None]):
+    """`measured_at` is null while the monitor is away: what is told then, the read database knows by itself."""
+
+    measured_at = serializers.DateTimeField(allow_null=True)
     items = ProjectionPosition(many=True)

@@ -23,6 +23,7 @@ PORT_OFFSETS = {
     "gateway_health": 4,  # the gateway asks itself here while it sums up the processes' health
     "purger": 5,
     "gateway_tls": 6,  # https, once `rookery tls` has made a certificate
+    "monitor": 7,
     "postgres": 10,
     "redis": 11,
     "kafka": 12,
@@ -77,6 +78,8 @@ class Environment:
     frames_kept_per_person: int
     history_days: int  # a text that was replaced can be read for so long after; 0: for ever
     websocket_query_token: bool
+    lag_stalled_seconds: float  # records to apply and no advance for longer: the projection is told as stalled
+    monitor_url: str  # whom the query API asks how far the projections are
     secrets: Mapping[str, str] = field(repr=False)
 
     @property
@@ -151,6 +154,8 @@ def load(environ: Mapping[str, str]) -> Environment:
         frames_kept_per_person=_integer(environ, "ROOKERY_FRAMES_KEPT_PER_PERSON", 1_000),
         history_days=_history_days(environ),
         websocket_query_token=_flag(environ, "ROOKERY_WEBSOCKET_QUERY_TOKEN", False),
+        lag_stalled_seconds=_number(environ, "ROOKERY_LAG_STALLED_SECONDS", 10.0),
+        monitor_url=environ.get("ROOKERY_MONITOR_URL") or f"http://127.0.0.1:{ports['monitor']}",
         secrets=secrets,
     )
 

@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from infra.cli import admin, bench, demo, doctor, down, logs, purge, status, tls, up, verify
+from infra.cli import admin, bench, demo, doctor, down, lag, logs, purge, status, tls, up, verify
 from infra.cli.output import say
 from infra.local.failures import LocalError
 
@@ -21,6 +21,7 @@ for command in (
     down.down,
     status.status,
     doctor.doctor,
+    lag.lag,
     logs.logs,
     tls.tls,
     demo.demo,

@@ -11,7 +11,7 @@ ENV PATH=/opt/rookery/bin:$PATH PYTHONUNBUFFERED=1 PYTHONFAULTHANDLER=1 PYTHONDO
     HOME=/tmp
 WORKDIR /srv/rookery
 RUN install -d -o 10001 -g 0 -m 0770 var var/log var/run var/secrets share/command share/projector share/query share/postgres \
-    share/redis share/registry
+    share/purger share/monitor share/redis share/registry
 COPY --from=packages /opt/rookery /opt/rookery
 COPY schemas schemas
 COPY shared shared

@@ -27,6 +27,7 @@ SHARES = {
     ),
     "projector": ("master_key", "projector_password", "keys_password", "redis_password"),
     "query": ("token_secret", "django_secret", "query_password", "access_token_public.pem", "redis_password"),
+    "monitor": ("query_password", "redis_password"),
     "purger": ("command_password", "vault_password", "projector_password", "redis_password"),
     "postgres": ("postgres_password",),
 }

@@ -2,7 +2,7 @@
 
 servers      postgres, redis, kafka, registry: started at once, each waited for until it really answers
 preparation  databases and roles, migrations, topics, schemas, projections: each begins when what it needs answers
-programs     gateway, command, relay, projectors, purger, sender, query, realtime
+programs     gateway, command, relay, projectors, purger, monitor, sender, query, realtime
 """
 
 import hashlib

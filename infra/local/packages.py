@@ -59,12 +59,22 @@ def install_command(requirements: Sequence[Requirement]) -> str:
     return f"{prefix}apt-get update && {prefix}apt-get install --yes --no-install-recommends {' '.join(packages)}"
 
 
+def browser() -> Requirement:
+    """What looks at pages in tests; no installation needs it."""
+    return Requirement("chromium", ("chromium",), _program("chromium"))
+
+
 def install_missing(environment: Environment, say: Callable[[str], None]) -> None:
-    """Installs what is missing where that is possible.
+    """Installs what an installation lacks, where that is possible; raises as `install` does."""
+    install(requirements(environment), say)
+
+
+def install(needed: Sequence[Requirement], say: Callable[[str], None]) -> None:
+    """Installs those of them that are missing, where that is possible.
 
     Raises MissingError naming each missing thing and the command that installs it; LocalError when apt-get fails.
     """
-    lacking = missing(environment)
+    lacking = [requirement for requirement in needed if not found(requirement)]
     if not lacking:
         return
     names = ", ".join(requirement.name for requirement in lacking)
@@ -75,7 +85,7 @@ def install_missing(environment: Environment, say: Callable[[str], None]) -> Non
     with _no_services():
         _apt("update")
         _apt("install", "--yes", "--no-install-recommends", *packages)
-    if still := missing(environment):
+    if still := [requirement for requirement in lacking if not found(requirement)]:
         raise MissingError(f"installed, but not found: {', '.join(requirement.name for requirement in still)}")
 
 

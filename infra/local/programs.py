@@ -81,6 +81,7 @@ def processes(installation: Installation, environ: Mapping[str, str] | None = No
     realtime = _module("uvicorn", "query_api.asgi:application", "--host", "127.0.0.1", "--port", str(ports["realtime"]))
     realtime += ["--ws", "websockets", "--no-access-log", "--timeout-keep-alive", str(KEEP_ALIVE_SECONDS)]
     realtime += ["--timeout-graceful-shutdown", "5"]
+    monitor = _module("infra.monitor.serve", "--bind", f"127.0.0.1:{ports['monitor']}")
     return [
         Program("command", command, variables, ports=("command",), ready_path="/readyz"),
         Program("relay", _module("command_api.event_log.relay"), variables),
@@ -89,6 +90,7 @@ def processes(installation: Installation, environ: Mapping[str, str] | None = No
             for name in PROJECTIONS
         ),
         Program("purger", _module("infra.purge.worker"), variables, ports=("purger",), ready_path="/readyz"),
+        Program("monitor", monitor, variables, ports=("monitor",), ready_path="/readyz"),
         Program("sender", _module("projectors.runtime.sender"), variables),
         Program("query", query, variables, ports=("query",), ready_path="/readyz"),
         Program("realtime", realtime, variables, ports=("realtime",), ready_path="/readyz"),

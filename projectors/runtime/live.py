@@ -25,6 +25,7 @@ from aiokafka.protocol.group import LeaveGroupRequest
 
 from projectors.runtime import logs, retrying
 from projectors.runtime.erasure import Sweeper
+from projectors.runtime.groups import group_of
 from projectors.runtime.last_records import LastRecords
 from projectors.runtime.live_transport import Transport
 from projectors.runtime.log_ends import LogEnds
@@ -42,11 +43,6 @@ REPORT_SECONDS = 10.0
 GC_THRESHOLDS = (200_000, 20, 50)
 LEAVE_SECONDS = 1.0
 log = structlog.get_logger()
-
-
-def group_of(projection: Projection, environment: Environment) -> str:
-    """The consumer group whose members share the projection's partitions."""
-    return environment.topic(projection.name)
 
 
 def make_app(projection: Projection, environment: Environment, settings: WorkerSettings) -> faust.App:

@@ -113,6 +113,8 @@ def test_ports_agree_and_only_the_gateway_is_reached_from_this_machine() -> None
         assert f"http://127.0.0.1:{ports[name]}/readyz" in SERVICES[name]["healthcheck"]["test"]
         assert f"EXPOSE {ports[name]}" in dockerfile(name)
         assert f"server {name}:{ports[name]} resolve" in configuration()
+    monitor = f"http://monitor:{ports['monitor']}"
+    assert addresses["ROOKERY_MONITOR_URL"] == monitor and f"EXPOSE {ports['monitor']}" in dockerfile("monitor")
     published = {name: each["ports"] for name, each in SERVICES.items() if "ports" in each}
     assert published == {"gateway": [f"127.0.0.1:${{ROOKERY_GATEWAY_PORT:-7400}}:{ports['gateway']}"]}
 

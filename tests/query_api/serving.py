@@ -96,6 +96,7 @@ def start(query_database_url: str, redis_url: str, var: Path) -> Serving:
         "QUERY_DATABASE_URL": query_database_url,
         "REDIS_URL": redis_url,
         "ROOKERY_TOKEN_SECRET": token_secret.hex(),
+        "ROOKERY_MONITOR_URL": f"http://127.0.0.1:{free_port()}",  # where a test may listen; otherwise nobody does
         "ROOKERY_DJANGO_SECRET": secrets.token_hex(16),
         "ROOKERY_CONSISTENCY_WAIT_SECONDS": str(CONSISTENCY_WAIT_SECONDS),
         "ROOKERY_TOPIC_PARTITIONS": str(TOPIC_PARTITIONS),

@@ -83,7 +83,8 @@ def own_topics(environment: Environment) -> Iterator[None]:
     admin = AdminClient({"bootstrap.servers": environment.kafka_bootstrap_servers})
     names = [environment.topic(topic) for topic in topics()]
     register(environment.schema_registry_url)
-    wanted = [NewTopic(name, environment.topic_partitions, 1) for name in names]
+    stamped = {"message.timestamp.type": "LogAppendTime"}
+    wanted = [NewTopic(name, environment.topic_partitions, 1, config=stamped) for name in names]
     for future in admin.create_topics(wanted).values():
         future.result(20)
     try:
