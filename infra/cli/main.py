@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from infra.cli import admin, demo, doctor, down, logs, purge, status, tls, up, verify
+from infra.cli import admin, demo, doctor, down, events, logs, purge, status, tls, topics, up, verify
 from infra.cli.output import say
 from infra.local.failures import LocalError
 
@@ -26,9 +26,11 @@ for command in (
     demo.demo,
     verify.verify,
     purge.purge,
+    topics.topics,
 ):
     application.command()(command)
 application.add_typer(admin.application, name="admin")
+application.add_typer(events.application, name="events")
 
 
 def main() -> None:
