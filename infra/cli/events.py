@@ -279,9 +279,8 @@ def _show_counts(rows: list[tuple[str, int]], total: int, by: By | None) -> None
 def _tell(done: "Exported") -> None:
     size = f", {megabytes(done.size)}" if done.size else ""
     rate = f"{done.records_per_second:,.0f}/s"
-    say(
-        f"{done.records:,} of {done.read:,} records read, in {duration(done.seconds)} ({rate}){size}: {escape(done.to)}"
-    )
+    took = f"{done.seconds:.1f} s" if done.seconds < 60 else duration(done.seconds)
+    say(f"{done.records:,} of {done.read:,} records read, in {took} ({rate}){size}: {escape(done.to)}")
     if done.unreadable:
         kinds = ", ".join(f"{number:,} {kind}" for kind, number in done.unreadable.items())
         say(f"among them no readable events: {kinds}")

@@ -3,14 +3,17 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from infra.cli.log_answers import one_line
-from infra.cli.output import megabytes, print_json, screen
+from infra.cli.output import print_json, screen
 
 if TYPE_CHECKING:
     from infra.event_log.topics import TopicHeld
+
+TABLE_WIDTH = 160
 
 
 def topics(
@@ -50,13 +53,13 @@ def _show(held: "list[TopicHeld]") -> None:
             str(len(each.partitions)),
             str(min((one.replicas for one in each.partitions), default=0)),
             f"{each.records:,}",
-            "" if each.bytes is None else megabytes(each.bytes),
+            _size(each.bytes),
             f"{each.per_second:,.1f}",
             _second(each.first_ms),
             _second(each.last_ms),
             "[red]no[/]" if each.differs else "yes",
         )
-    screen.print(table)
+    _print_whole(table)
 
 
 def _show_one(each: "TopicHeld") -> None:
@@ -79,12 +82,17 @@ def _show_one(each: "TopicHeld") -> None:
             f"{one.start:,}",
             f"{one.end:,}",
             f"{one.records:,}",
-            "" if one.bytes is None else megabytes(one.bytes),
+            _size(one.bytes),
             f"{one.last_hour:,}",
             _second(one.first_ms),
             _second(one.last_ms),
         )
-    screen.print(table)
+    _print_whole(table)
+
+
+def _print_whole(table: Table) -> None:
+    """Never with columns cut short: a narrow terminal wraps the lines, and a file has no width."""
+    Console(highlight=False, width=max(screen.width, TABLE_WIDTH)).print(table)
 
 
 def _document(each: "TopicHeld", with_partitions: bool) -> dict[str, Any]:
@@ -123,6 +131,12 @@ def _document(each: "TopicHeld", with_partitions: bool) -> dict[str, Any]:
             for one in each.partitions
         ]
     return document
+
+
+def _size(size: int | None) -> str:
+    if size is None:
+        return ""
+    return f"{size / 1_048_576:,.1f} MB" if size >= 1_048_576 else f"{size / 1_024:,.1f} kB"
 
 
 def _moment(time_ms: int | None) -> str | None:

@@ -18,7 +18,7 @@ from infra.event_log.scan import LogScan, Record, Span
 from infra.event_log.sealed import Disclosure
 from infra.event_log.written import NO_EVENTS, WrittenSchemas
 from projectors.runtime.stores.port import Partition
-from schemas.catalogue import event_schemas
+from schemas.catalogue import event_schemas, topics
 from shared import clock
 from shared.environment import Environment, environment
 
@@ -102,7 +102,8 @@ def _filter(wanted: Wanted, scan: LogScan, env: Environment) -> Filter:
     known = event_schemas()
     asked = wanted.topics
     if types and not asked and types <= known.keys():
-        asked = sorted({known[name].topic for name in types})
+        of_types = {known[name].topic for name in types}
+        asked = [name for name in topics() if name in of_types]
     return Filter(scan.topics(asked), types, _subject(wanted.subject, env), since, until)
 
 

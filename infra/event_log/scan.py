@@ -14,7 +14,7 @@ from projectors.runtime.stores.port import Partition
 from schemas.catalogue import topics as topics_declared
 from shared.environment import Environment
 
-RECORDS_AT_ONCE = 5_000
+RECORDS_AT_ONCE = 2_000
 PORTION_SECONDS = 0.1  # the client waits so long for a full portion
 SILENCE_SECONDS = 20.0  # a broker that gives nothing for so long, with records still to come, is not going to
 ANSWER_SECONDS = 10.0
@@ -144,17 +144,22 @@ class LogScan:
         }
         if not at:
             return
-        self._consumer.assign([TopicPartition(*place, span.start) for place, span in at.items()])
+        places = [TopicPartition(*place, span.start) for place, span in at.items()]
+        self._consumer.assign(places)
         heard = time.monotonic()
-        while at:
-            left = sum(span.end - span.start for span in at.values())
-            messages = self._consumer.consume(min(RECORDS_AT_ONCE, max(left, 1)), timeout=PORTION_SECONDS)
-            now = time.monotonic()
-            heard = now if messages else heard
-            if now - heard > SILENCE_SECONDS:
-                raise LocalError(f"Kafka gave nothing for {SILENCE_SECONDS:.0f} s: is it up (`rookery status`)?")
-            yield self._taken(messages, at)
-        self._consumer.unassign()
+        try:
+            while at:
+                left = sum(span.end - span.start for span in at.values())
+                messages = self._consumer.consume(min(RECORDS_AT_ONCE, max(left, 1)), timeout=PORTION_SECONDS)
+                now = time.monotonic()
+                heard = now if messages else heard
+                if now - heard > SILENCE_SECONDS:
+                    raise LocalError(f"Kafka gave nothing for {SILENCE_SECONDS:.0f} s: is it up (`rookery status`)?")
+                yield self._taken(messages, at)
+        finally:
+            # The client keeps a partition paused beyond its assignment: the next one would get nothing of it.
+            self._consumer.resume(places)
+            self._consumer.unassign()
 
     def _taken(self, messages: Sequence[Message], at: dict[tuple[str, int], Span]) -> list[Record]:
         """The records that lie in a span; takes spans that are read to their end out of `at`."""
