@@ -115,6 +115,10 @@ class World:
         assert done.returncode == 0, done.stderr.decode()
         return json.loads(done.stdout)
 
+    def document(self, done: Done) -> Any:
+        """The JSON document that a command wrote, however it ended."""
+        return json.loads(done.stdout)
+
     def lines(self, *arguments: str) -> list[dict[str, Any]]:
         """Its JSON lines."""
         done = self.run(*arguments)
