@@ -1,7 +1,7 @@
 """The vault's tables: what is known of a person and must be destroyed with them; nothing else stores an e-mail."""
 
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 
 
 class Account(models.Model):
@@ -67,3 +67,23 @@ class SignIn(models.Model):
 
     class Meta:
         db_table = "sign_in"
+
+
+class Disclosure(models.Model):
+    """Sealed text was opened on the command line: a row when it began, and one with the number of texts when it ended.
+
+    `rookery_keys` may only add rows; infra/event_log/sealed.py does.
+    """
+
+    row_id = models.BigAutoField(primary_key=True)
+    disclosure_id = models.UUIDField()
+    phase = models.TextField()  # begun, ended
+    at = models.DateTimeField(db_default=Now())
+    os_user = models.TextField()
+    host = models.TextField()
+    reason = models.TextField()
+    asked = models.JSONField()  # the command, its filters, where the text went
+    texts = models.BigIntegerField(null=True)
+
+    class Meta:
+        db_table = "disclosure"

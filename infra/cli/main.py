@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from infra.cli import admin, bench, demo, doctor, down, lag, logs, purge, status, tls, up, verify
+from infra.cli import admin, bench, demo, doctor, down, events, lag, logs, purge, status, tls, topics, up, verify
 from infra.cli.output import say
 from infra.local.failures import LocalError
 
@@ -27,10 +27,12 @@ for command in (
     demo.demo,
     verify.verify,
     purge.purge,
+    topics.topics,
 ):
     application.command()(command)
 application.add_typer(admin.application, name="admin")
 application.add_typer(bench.application, name="bench")
+application.add_typer(events.application, name="events")
 
 
 def main() -> None:
