@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from infra.cli import admin, demo, doctor, down, logs, purge, status, tls, up, verify
+from infra.cli import admin, chaos, demo, doctor, down, logs, purge, repair_log, status, tls, up, verify
 from infra.cli.output import say
 from infra.local.failures import LocalError
 
@@ -26,6 +26,8 @@ for command in (
     demo.demo,
     verify.verify,
     purge.purge,
+    chaos.chaos,
+    repair_log.repair_log,
 ):
     application.command()(command)
 application.add_typer(admin.application, name="admin")
