@@ -65,10 +65,11 @@ def test_what_cannot_be_brought_back_is_named(system: System, write: Write) -> N
     victim = UUID(next(event_id for partition in listed["partitions"] for event_id in partition["lost"]))
     with psycopg.connect(system.environment.command_database_url) as connection:
         connection.execute("update outbox set key = null, value = null where event_id = %s", (victim,))
-    for _ in range(2):
-        repaired = repair_log(system, 3)
+    first, again = repair_log(system, 3), repair_log(system, 3)
+    for repaired in (first, again):
         assert [gone["event_id"] for gone in repaired["gone"]] == [str(victim)]
-    assert repaired["positions_set_back"] == 0, "what is given up sets nothing back a second time"
+    assert first["positions_set_back"] > 0
+    assert again["positions_set_back"] == 0, "what is given up sets nothing back a second time"
     assert load.accepted_writes() > 0
     system.settle()
     assert system.verify()["differences"] == 0
