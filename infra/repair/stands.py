@@ -67,13 +67,13 @@ def set_back_in_postgres(connection: psycopg.Connection[Any], findings: Iterable
 
 
 def set_back_in_redis(client: redis.Redis, findings: Iterable[Finding]) -> int:
-    """Takes their positions from the shards concerned, which begin anew with every feed cold; answers how many.
+    """Makes the shards concerned begin anew, with every feed cold, as after a flush; answers how many.
 
     After PostgreSQL's: a shard begins at the positions found there.
     """
     keys = {stand.store for finding in findings for stand in finding.ahead if stand.store.startswith("{")}
-    if keys:
-        client.delete(*keys)
+    for key in keys:
+        client.delete(key, key.replace("position", "incarnation"))
     return len(keys)
 
 

@@ -57,24 +57,27 @@ def test_what_cannot_be_brought_back_is_named(system: System, write: Write) -> N
     with write() as load:
         time.sleep(1)
     system.settle()
-    with older_log(system) as forget, write():
+    with older_log(system) as forget, write() as lost:
         time.sleep(2)
         wait_until(60, lambda: not system.unacknowledged(), every=0.1)
     forget()
     listed = repair_log(system, 3, "--dry-run")
     victim = UUID(next(event_id for partition in listed["partitions"] for event_id in partition["lost"]))
-    with psycopg.connect(system.environment.command_database_url) as connection:
-        connection.execute("update outbox set key = null, value = null where event_id = %s", (victim,))
-    first, again = repair_log(system, 3), repair_log(system, 3)
-    for repaired in (first, again):
-        assert [gone["event_id"] for gone in repaired["gone"]] == [str(victim)]
-    assert first["positions_set_back"] > 0
-    assert again["positions_set_back"] == 0, "what is given up sets nothing back a second time"
-    assert load.accepted_writes() > 0
-    system.settle()
-    assert system.verify()["differences"] == 0
-    with psycopg.connect(system.environment.command_database_url) as connection:
-        connection.execute("delete from outbox where event_id = %s", (victim,))  # as its hour does, a day later
+    with psycopg.connect(system.environment.command_database_url, autocommit=True) as outbox:
+        found = outbox.execute("select key, value from outbox where event_id = %s", (victim,)).fetchone()
+        outbox.execute("update outbox set key = null, value = null where event_id = %s", (victim,))
+        first, again = repair_log(system, 3), repair_log(system, 3)
+        for repaired in (first, again):
+            assert [gone["event_id"] for gone in repaired["gone"]] == [str(victim)]
+        assert first["positions_set_back"] > 0
+        assert again["positions_set_back"] == 0, "what is given up sets nothing back a second time"
+        assert found is not None
+        # The bytes turn up after all, and the relay does the rest: other tests find a log that is whole.
+        outbox.execute(
+            "update outbox set key = %s, value = %s, acked_at = null, acked_offset = null where event_id = %s",
+            (*found, victim),
+        )
+    whole(system, [load, lost])
 
 
 @contextmanager
