@@ -1,6 +1,6 @@
 """The outbox's SQL: rows go in with the guards' transaction, and are marked once the broker has acknowledged them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from struct import Struct
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -17,6 +17,8 @@ COLUMNS = ", ".join(COLUMN_NAMES)
 COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_END = b"\xff\xff"
 COPY_ID, COPY_LENGTH, COPY_PARTITION, COPY_LAST_ID = (Struct(f) for f in ("!hi16s", "!i", "!iii", "!i16s"))
+# In the place of an offset: the log lost the record, and its bytes are gone here too. Nobody waits for it.
+LOST_OFFSET = -1
 INSERT_ANSWER = (
     "INSERT INTO idempotency_answer (actor_id, idempotency_key, fingerprint, status, response, event_id)"
     " VALUES (%s, %s, %s, %s, %s, %s)"
@@ -143,3 +145,51 @@ def withdraw(cursor: Cursor[Any], actor_id: UUID, keep: UUID) -> None:
     """Takes back what an erased person has not yet appended, but `keep`, and forgets what they were answered."""
     cursor.execute("DELETE FROM outbox WHERE acked_at IS NULL AND actor_id = %s AND event_id <> %s", (actor_id, keep))
     cursor.execute("DELETE FROM idempotency_answer WHERE actor_id = %s", (actor_id,))
+
+
+# What a log that lost its tail needs (infra/repair).
+
+
+def acknowledged(connection: Connection[Any]) -> Iterator[tuple[UUID, str, int, int]]:
+    """Event, topic, partition and offset of everything that the broker has acknowledged; LOST_OFFSET was given up."""
+    with connection.transaction(), connection.cursor("acknowledged", binary=True) as cursor:
+        cursor.itersize = 10_000
+        cursor.execute(
+            "SELECT event_id, topic, partition, acked_offset FROM outbox WHERE acked_offset IS NOT NULL"
+            " ORDER BY topic, partition, event_id"
+        )
+        yield from cursor
+
+
+def bytes_of(cursor: Cursor[Any], event_ids: Iterable[UUID]) -> list[Record]:
+    """Those of these events whose bytes are still there, in the order of their ids."""
+    cursor.execute(
+        f"SELECT {COLUMNS} FROM outbox WHERE event_id = ANY(%s::uuid[]) AND value IS NOT NULL ORDER BY event_id",
+        (array(event_ids),),
+    )
+    return [Record(*row) for row in cursor.fetchall()]
+
+
+def move(connection: Connection[Any], offsets: Mapping[UUID, int]) -> None:
+    """Notes where records stand that were acknowledged at another place before."""
+    connection.execute(
+        "UPDATE outbox SET acked_offset = moved.acked_offset"
+        " FROM unnest(%s::uuid[], %s::bigint[]) AS moved (event_id, acked_offset)"
+        " WHERE outbox.event_id = moved.event_id",
+        (array(offsets), "{" + ",".join(map(str, offsets.values())) + "}"),
+    )
+
+
+def erased_actors(cursor: Cursor[Any], event_ids: Iterable[UUID]) -> set[UUID]:
+    """Those of these events whose actor has been erased since, the erasure itself left out."""
+    cursor.execute(
+        "SELECT event_id FROM outbox JOIN account ON user_id = actor_id WHERE event_id = ANY(%s::uuid[])"
+        " AND state = 'erased' AND last_event <> event_id",
+        (array(event_ids),),
+    )
+    return {event_id for (event_id,) in cursor.fetchall()}
+
+
+def drop(connection: Connection[Any], event_ids: Iterable[UUID]) -> None:
+    """Forgets these events."""
+    connection.execute("DELETE FROM outbox WHERE event_id = ANY(%s::uuid[])", (array(event_ids),))

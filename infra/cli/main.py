@@ -5,7 +5,24 @@ import sys
 import typer
 from rich.markup import escape
 
-from infra.cli import admin, bench, demo, doctor, down, events, lag, logs, purge, status, tls, topics, up, verify
+from infra.cli import (
+    admin,
+    bench,
+    chaos,
+    demo,
+    doctor,
+    down,
+    events,
+    lag,
+    logs,
+    purge,
+    repair_log,
+    status,
+    tls,
+    topics,
+    up,
+    verify,
+)
 from infra.cli.output import say
 from infra.local.failures import LocalError
 
@@ -28,6 +45,8 @@ for command in (
     verify.verify,
     purge.purge,
     topics.topics,
+    chaos.chaos,
+    repair_log.repair_log,
 ):
     application.command()(command)
 application.add_typer(admin.application, name="admin")

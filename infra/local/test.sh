@@ -13,10 +13,10 @@ unset KAFKA_BOOTSTRAP_SERVERS SCHEMA_REGISTRY_URL REDIS_URL DATABASE_URL COMMAND
 make --no-print-directory check
 ground=$(.venv/bin/python -m tests.grounds.choice)
 
-# The fault tests have servers of their own beside these, and stop them unless they are cut short.
-down_chaos() {
-    if [ -d "$ROOKERY_VAR/chaos/log" ]; then
-        ROOKERY_VAR="$ROOKERY_VAR/chaos" ROOKERY_PORT_BASE=$((ROOKERY_PORT_BASE + 20)) $rookery down --data
+# The fault tests, and `rookery chaos`, have servers of their own beside these, and stop them unless they are cut short.
+down_beside() {
+    if [ -d "$ROOKERY_VAR/$1/log" ]; then
+        ROOKERY_VAR="$ROOKERY_VAR/$1" ROOKERY_PORT_BASE=$((ROOKERY_PORT_BASE + $2)) $rookery down --data
     fi
 }
 
@@ -25,7 +25,8 @@ beside=
 stop() {
     trap "" INT TERM
     for process in $beside; do kill "$process" 2>/dev/null || true; done
-    down_chaos || true
+    down_beside chaos 20 || true
+    down_beside chaos-run 40 || true
     $rookery down
 }
 trap stop EXIT

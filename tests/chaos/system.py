@@ -34,11 +34,11 @@ PROJECTORS = tuple(f"projector-{name}" for name in PROJECTIONS)
 class System:
     """One whole installation. Programs are named as `rookery status` names them."""
 
-    def __init__(self, beside: Environment) -> None:
+    def __init__(self, beside: Environment, name: str = "chaos", ports_after: int = PORTS_AFTER) -> None:
         kept = {name: value for name, value in os.environ.items() if not is_configuration(name)}
         self.variables = kept | {
-            "ROOKERY_VAR": str(beside.var / "chaos"),
-            "ROOKERY_PORT_BASE": str(beside.ports["gateway"] + PORTS_AFTER),
+            "ROOKERY_VAR": str(beside.var / name),
+            "ROOKERY_PORT_BASE": str(beside.ports["gateway"] + ports_after),
         }
         self._supervisor: Supervisor | None = None
 

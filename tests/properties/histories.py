@@ -139,8 +139,8 @@ class _Scene:
 
 
 def society(registered: Sequence[bool], script: Sequence[Action]) -> list[Event]:
-    """The events of these actions, in the order of their ids."""
-    people = [mint(BEGIN + index, random=index.to_bytes(8, "big")) for index in range(PEOPLE)]
+    """The events of these actions, in the order of their ids; as many people as `registered` says something of."""
+    people = [mint(BEGIN + index, random=index.to_bytes(8, "big")) for index in range(len(registered))]
     now, ids = BEGIN + 1_000_000, []
     for index, (_, _, step) in enumerate(script):
         now += step
