@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from infra.cli import admin, demo, doctor, down, logs, purge, status, tls, up, verify
+from infra.cli import admin, demo, doctor, down, logs, purge, rebuild, status, tls, up, verify
 from infra.cli.output import say
 from infra.local.failures import LocalError
 
@@ -26,6 +26,9 @@ for command in (
     demo.demo,
     verify.verify,
     purge.purge,
+    rebuild.rebuild,
+    rebuild.rollback,
+    rebuild.query,
 ):
     application.command()(command)
 application.add_typer(admin.application, name="admin")
