@@ -23,6 +23,7 @@ from infra.cli.output import duration, print_json, progress, say, screen
 from projectors.catalogue import projection_named
 from projectors.runtime import siblings
 from projectors.runtime.catching_up import PositionMoved, sweep
+from projectors.runtime.loading import CHUNK_RECORDS
 from projectors.runtime.projection import PostgresProjection
 from projectors.runtime.rebuild import Refused, Report, Unfinished, alone
 from projectors.runtime.rebuilding import Request, estimate
@@ -82,6 +83,7 @@ def rebuild(
         list[str] | None, typer.Option(help="table.column or table that this version changes: not compared.")
     ] = None,
     processes: Annotated[int, typer.Option(help="How many load at once; 0: one for each core, 4 at most.")] = 0,
+    chunk_records: Annotated[int, typer.Option(min=1, hidden=True)] = CHUNK_RECORDS,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what there is to do, and change nothing.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the schemas beside the live ones.")] = False,
     drop: Annotated[str, typer.Option(help="Drop a schema that a rebuild made.")] = "",
@@ -98,7 +100,15 @@ def rebuild(
         if drop:
             return _drop(drop, as_json)
         request = Request(
-            _postgres_projection(projection), from_, until, verify or swap, swap, keep, tuple(changed or ()), processes
+            _postgres_projection(projection),
+            from_,
+            until,
+            verify or swap,
+            swap,
+            keep,
+            tuple(changed or ()),
+            processes,
+            chunk_records,
         )
         if dry_run:
             return _show_estimate(estimate(request, environment()), as_json)

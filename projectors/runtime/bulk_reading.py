@@ -130,6 +130,11 @@ class BulkCodec:
     def _by_fastavro(self, name: str, avro: Mapping[str, Any]) -> Decode:
         schema = fastavro.parse_schema(_plain(avro))
         sealed = [field["name"] for field in avro["fields"] if field.get("sealed")]
+        listed = [
+            field["name"]
+            for field in avro["fields"]
+            if isinstance(field["type"], dict) and field["type"]["type"] == "array"
+        ]
         event_type: type[Any] = EVENT_TYPES[name]
 
         def decode(value: bytes) -> Event:
@@ -139,6 +144,8 @@ class BulkCodec:
                 row: Any = fastavro.schemaless_reader(body, schema, None)
                 for field in sealed:
                     row[field] = None
+                for field in listed:
+                    row[field] = tuple(row[field])
                 event: Event = event_type(**row)
             except (EOFError, ValueError, TypeError, IndexError, UnicodeDecodeError) as error:
                 raise MalformedRecord(f"not a {name}: {error!r}") from error

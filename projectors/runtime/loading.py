@@ -1,6 +1,6 @@
 """Loads parts of the log into a rebuild's staging tables, each record once whatever is killed when.
 
-    python -m projectors.runtime.loading PROJECTION SCHEMA      (started by runtime/rebuild.py, one for each core)
+    python -m projectors.runtime.loading PROJECTION SCHEMA CHUNK_RECORDS      (started by rebuild.py, one for each core)
 
 It takes segments of partitions as JSON lines on standard input and answers its progress likewise. Staged rows, the sets
 of the erased and gone, and how far the segment is go in one transaction that begins with a compare-and-set on that
@@ -26,9 +26,8 @@ from projectors.runtime.staging import SEGMENT, copies, entered_sets
 from projectors.runtime.stores.port import Partition
 from shared.environment import environment
 
-# Records of one transaction, and of one partition that are one process's work at a time. Tests make them smaller.
-CHUNK_RECORDS = int(os.environ.get("ROOKERY_REBUILD_CHUNK_RECORDS") or 40_000)
-SEGMENT_RECORDS = int(os.environ.get("ROOKERY_REBUILD_SEGMENT_RECORDS") or 240_000)
+CHUNK_RECORDS = 40_000  # of one transaction
+SEGMENT_CHUNKS = 6  # so many of one partition are one process's work at a time
 
 
 class Segment(NamedTuple):
@@ -45,11 +44,11 @@ class MovedOn(Exception):
     """Another process is further with this segment, or the rebuild is past loading: whoever learns it ends."""
 
 
-def segments_of(partition: Partition, first: int, until: int) -> Iterator[Segment]:
+def segments_of(partition: Partition, first: int, until: int, chunk_records: int) -> Iterator[Segment]:
     """The partition in segments; an empty partition is one empty segment, so that it gets a position."""
     at = first
     while True:
-        end = min(at + SEGMENT_RECORDS, until) if until > at else at
+        end = min(at + SEGMENT_CHUNKS * chunk_records, until) if until > at else at
         yield Segment(partition.topic, partition.number, at, end, at)
         at = end
         if at >= until:
@@ -59,9 +58,10 @@ def segments_of(partition: Partition, first: int, until: int) -> Iterator[Segmen
 class Loader:
     """One process's connection to the broker and to the database."""
 
-    def __init__(self, projection: PostgresProjection, schema: str) -> None:
+    def __init__(self, projection: PostgresProjection, schema: str, chunk_records: int) -> None:
         self._projection = projection
         self._schema = schema
+        self._chunk_records = chunk_records
         self._reader = BulkReader(environment())
         self._codec = open_bulk_codec(projection, environment(), not projection.computes_with_ids)
         # What is staged is unlogged, so that nothing is gained by waiting for the disk.
@@ -76,7 +76,7 @@ class Loader:
         """
         partition = Partition(segment.topic, segment.partition)
         at = segment.next
-        for stretch in self._reader.stretches({partition: (at, segment.until)}, CHUNK_RECORDS):
+        for stretch in self._reader.stretches({partition: (at, segment.until)}, self._chunk_records):
             changes = self._projection.fold(self._codec.read(stretch.values))
             self._stage(segment, at, stretch, changes)
             yield stretch.next - at
@@ -122,7 +122,7 @@ def main() -> None:
     gc.disable()
     given: SimpleQueue[str] = SimpleQueue()
     threading.Thread(target=_listen, args=(given,), daemon=True).start()
-    loader = Loader(projection, sys.argv[2])
+    loader = Loader(projection, sys.argv[2], int(sys.argv[3]))
     _tell({"ready": os.getpid()})
     while line := given.get():
         segment = Segment(*json.loads(line))

@@ -9,6 +9,7 @@ positions and never passes them, so that both can be brought to exactly the same
 time: an advisory lock of the session is what a second one is refused by.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from psycopg import Connection
 
 from projectors.runtime import siblings, staging
@@ -30,7 +32,7 @@ from projectors.runtime.bulk_reading import BulkReader, open_bulk_codec
 from projectors.runtime.catching_up import CatchUp, sweep
 from projectors.runtime.changes import Changes, CountTable, Table
 from projectors.runtime.digests import Comparison, compare, compared, digests
-from projectors.runtime.loading import Segment, enter, segments_of
+from projectors.runtime.loading import CHUNK_RECORDS, Segment, enter, segments_of
 from projectors.runtime.log_ends import LogEnds
 from projectors.runtime.prepare import index_statements, reading_grants, table_statements
 from projectors.runtime.projection import PostgresProjection
@@ -119,12 +121,14 @@ class Rebuild:
         connection: Connection[Any],
         progress: Progress,
         processes: int = 0,
+        chunk_records: int = CHUNK_RECORDS,
     ) -> None:
         self.projection = projection
         self._environment = environment
         self._connection = connection
         self._progress = progress
         self._processes = processes or min(PROCESSES_MAX, os.cpu_count() or 1)
+        self.chunk_records = chunk_records
         self._ends = LogEnds(environment)
 
     def live_spans(self) -> dict[Partition, tuple[int, int]]:
@@ -175,7 +179,11 @@ class Rebuild:
         return row is not None and row[0] > 0
 
     def _add_segments(self, schema: str, spans: Spans) -> None:
-        rows = [segment for partition, span in spans.items() for segment in segments_of(partition, *span)]
+        rows = [
+            segment
+            for partition, span in spans.items()
+            for segment in segments_of(partition, *span, self.chunk_records)
+        ]
         with self._connection.cursor() as cursor:
             cursor.executemany(
                 f"""insert into {schema}.{staging.SEGMENT} (topic, partition, first_offset, until_offset, next_offset)
@@ -269,7 +277,7 @@ class Rebuild:
         return after
 
     def _merging_connection(self) -> Connection[Any]:
-        return connect(
+        connection = connect(
             self._environment.read_database_url,
             synchronous_commit="off",  # the commit that makes the schema ready waits for all of it
             work_mem="512MB",
@@ -278,6 +286,10 @@ class Rebuild:
             max_parallel_workers_per_gather="0",  # the statements themselves are what runs side by side
             max_parallel_maintenance_workers="0",
         )
+        with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
+            # Index pages go to the write-ahead log whole; squeezing them takes longer than making them.
+            connection.execute("set wal_compression = off")
+        return connection
 
     def enter_later_erasures(self, sibling: Sibling, first: Mapping[Partition, int]) -> None:
         """Who was erased after a past state is erased in it too: the rest of the log is read for that alone."""
@@ -376,7 +388,8 @@ def merge_tasks(projection: PostgresProjection, schema: str) -> list[Task]:
     for table in projection.tables:
         tasks.append(Task(f"analyze {table.name}", f"analyze {schema}.{table.name}", made[table.name]))
         made[table.name] += (f"analyze {table.name}",)
-    for counts in projection.count_tables:
+    # The longer its key the more rows a table of counts has: it is begun first.
+    for counts in sorted(projection.count_tables, key=lambda each: -len(each.key)):
         sources = {table.name for table in projection.tables for count in table.counts if count.into == counts.name}
         after = tuple(name for source in sorted(sources) for name in made[source])
         statement = staging.count_sql(projection, schema, counts)
@@ -401,7 +414,14 @@ def _load_all(rebuild: Rebuild, schema: str) -> None:
     rebuild._progress("loading", done, total)
     if not left:
         return
-    command = [sys.executable, "-m", "projectors.runtime.loading", rebuild.projection.name, schema]
+    command = [
+        sys.executable,
+        "-m",
+        "projectors.runtime.loading",
+        rebuild.projection.name,
+        schema,
+        str(rebuild.chunk_records),
+    ]
     processes = [
         subprocess.Popen(command, cwd=REPOSITORY, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         for _ in range(min(rebuild._processes, len(left)))

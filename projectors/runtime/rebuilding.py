@@ -1,6 +1,5 @@
 """The commands of rebuilding, from what was asked to what was done: refused before anything is touched, or whole."""
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from confluent_kafka import Consumer, TopicPartition
 from projectors.runtime import siblings
 from projectors.runtime.catching_up import CatchUp
 from projectors.runtime.digests import compared
+from projectors.runtime.loading import CHUNK_RECORDS
 from projectors.runtime.log_ends import LogEnds
 from projectors.runtime.projection import PostgresProjection
 from projectors.runtime.rebuild import Progress, Rebuild, Refused, Report, alone, shape_of
@@ -21,9 +21,6 @@ from shared.environment import Environment
 
 # Rates on two cores, for the estimate of a dry run alone.
 USUAL_RECORDS_PER_SECOND = 80_000
-# What was live is kept to go back to for so long; well below the 30 days in which an erasure must be complete.
-ROLLBACK_DAYS = 7
-ROLLBACK_DAYS_MAX = 29
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,7 @@ class Request:
     keep: bool = False
     changed: tuple[str, ...] = ()
     processes: int = 0
+    chunk_records: int = CHUNK_RECORDS
 
     def check(self) -> None:
         """Raises Refused for what has no sense together, LookupError or ValueError for columns there are not."""
@@ -57,7 +55,7 @@ def rebuild(request: Request, environment: Environment, progress: Progress) -> R
     request.check()
     name = request.projection.name
     with alone(environment, name) as connection:
-        work = Rebuild(request.projection, environment, connection, progress, request.processes)
+        work = Rebuild(request.projection, environment, connection, progress, request.processes, request.chunk_records)
         kind, schema, spans = _planned(request, environment, work)
         report = Report(name, schema)
         with report.timed("loading"):
@@ -109,7 +107,7 @@ def rollback(
         if sibling.shape and sibling.shape != shape_of(projection):
             raise Refused(f"{schema} was made by another version of {projection.name}: put that version back first")
         age = datetime.now(UTC) - datetime.fromisoformat(sibling.ended_at)
-        if age > timedelta(days=rollback_days(os.environ)):
+        if age > timedelta(days=environment.rollback_days):
             raise Refused(f"{schema} was swapped out {age.days} days ago, which is too long: rebuild instead")
         work, report = Rebuild(projection, environment, connection, progress), Report(projection.name, schema)
         writer = CatchUp(projection, environment, schema)
@@ -130,14 +128,6 @@ def rollback(
         finally:
             writer.close()
     return report
-
-
-def rollback_days(environ: Mapping[str, str]) -> int:
-    """ROOKERY_ROLLBACK_DAYS. Raises ValueError for what is not 1 to 29: an erasure is complete in 30 days."""
-    given = environ.get("ROOKERY_ROLLBACK_DAYS") or str(ROLLBACK_DAYS)
-    if not given.isdecimal() or not 1 <= int(given) <= ROLLBACK_DAYS_MAX:
-        raise ValueError(f"ROOKERY_ROLLBACK_DAYS must be 1 to {ROLLBACK_DAYS_MAX}, not {given!r}")
-    return int(given)
 
 
 def estimate(request: Request, environment: Environment) -> dict[str, Any]:

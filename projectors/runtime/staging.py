@@ -109,20 +109,18 @@ def count_sql(projection: PostgresProjection, schema: str, counts: CountTable) -
         for count in table.counts:
             if count.into == counts.name:
                 term = counted_terms(
-                    count, lambda column: f"r.{column}", f"{schema}.{table.name} as r", "1", "r.counted"
+                    count, lambda column: f"r.{column}", f"{schema}.{table.name} as r", str(count.weight), "r.counted"
                 )
-                term = f"select {key}, count(*) * {count.weight} as {count.column} from ({term}) as each group by {key}"
                 columns = ", ".join(c if c == count.column else f"0 as {c}" for c in counts.columns)
                 terms.append(f"select {key}, {columns} from ({term}) as one")
     if not terms:
         return ""
     names = ", ".join([key, *counts.columns])
+    sums = ", ".join(f"sum({column}) as {column}" for column in counts.columns)
     absent = " and ".join(("true", *absences(projection, schema, counts, "d")))
-    summed = "\n union all ".join(terms)
-    if len(terms) > 1:
-        sums = ", ".join(f"sum({column}) as {column}" for column in counts.columns)
-        summed = f"select {key}, {sums} from ({summed}) as all_terms group by {key}"
-    return f"insert into {schema}.{counts.name} ({names})\nselect {names} from ({summed}) as d where {absent}"
+    union = "\n union all ".join(terms)
+    return f"""insert into {schema}.{counts.name} ({names})
+select {names} from (select {key}, {sums} from ({union}) as each group by {key}) as d where {absent}"""
 
 
 def position_sql(schema: str) -> str:

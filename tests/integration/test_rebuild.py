@@ -13,10 +13,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -52,18 +51,16 @@ def workers(engine: Engine, tmp_path: Path) -> Iterator[Workers]:
         yield made
 
 
-def rookery(
-    engine: Engine, *arguments: str, expect: int = DONE, environ: Mapping[str, str] = MappingProxyType({})
-) -> dict[str, Any]:
+def rookery(engine: Engine, *arguments: str, expect: int = DONE) -> dict[str, Any]:
     """What the command answers as JSON; it must end with the status expected."""
     done = subprocess.run(
         [sys.executable, "-m", "infra.cli.main", *arguments, "--json"],
         cwd=REPOSITORY,
-        env={**engine.environ, **environ},
+        env=dict(engine.environ),
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == expect, done.stderr[-3000:]
     answer: dict[str, Any] = json.loads(done.stdout) if done.stdout else {"refused": done.stderr}
@@ -110,8 +107,8 @@ def differing(engine: Engine, one: str, other: str) -> list[str]:
         ]
 
 
-def started(engine: Engine, workers: Workers, *arguments: str, **environ: str) -> Worker:
-    return workers.start("-m", "infra.cli.main", *arguments, **environ)
+def started(workers: Workers, *arguments: str) -> Worker:
+    return workers.start("-m", "infra.cli.main", *arguments)
 
 
 def phase(engine: Engine, schema: str = "counters_next") -> Phase | None:
@@ -157,14 +154,14 @@ def catalogue(engine: Engine, schema: str) -> list[tuple[Any, ...]]:
 def test_a_rebuild_that_is_killed_goes_on_where_it_was(engine: Engine, workers: Workers, where: Phase) -> None:
     events = with_erasures(Town(Ids(22), 40), 6_000, 3)
     Log(engine.environment).append(events)
-    small = {"ROOKERY_REBUILD_CHUNK_RECORDS": "50", "ROOKERY_REBUILD_SEGMENT_RECORDS": "500"}
-    killed = started(engine, workers, "rebuild", "counters", **small)
-    wait_until(60, lambda: phase(engine) is where, every=0.002)
+    small = ("rebuild", "counters", "--chunk-records", "50")
+    killed = started(workers, *small)
+    wait_until(120, lambda: phase(engine) is where, every=0.01)
     if where is Phase.LOADING:
         some = "select sum(next_offset - first_offset) from counters_next.load_segment"
-        wait_until(30, lambda: (engine.rows(some)[0][0] or 0) > 500, every=0.002)
+        wait_until(120, lambda: (engine.rows(some)[0][0] or 0) > 500, every=0.01)
     killed.kill()
-    report = rookery(engine, "rebuild", "counters", environ=small)
+    report = rookery(engine, *small)
     assert report["resumed"] is True
     assert counted_in(engine, "counters_next") == recounted(events)
     assert engine.rows("select sum(next_offset) from counters_next.position") == [(len(events),)]
