@@ -31,6 +31,7 @@ PORT_OFFSETS = {
     "registry": 14,
 }
 HISTORY_DAYS_MAX = 36_500  # a century
+ROLLBACK_DAYS_MAX = 29  # an erasure is complete in 30 days
 SECRETS = (
     "master_key",  # 32 bytes, hex: wraps every subject's data key
     "token_secret",  # 32 bytes, hex: signs consistency tokens and cursors
@@ -77,6 +78,7 @@ class Environment:
     frames_kept_days: int
     frames_kept_per_person: int
     history_days: int  # a text that was replaced can be read for so long after; 0: for ever
+    rollback_days: int  # what a rebuild swapped out can be swapped in again for so long
     websocket_query_token: bool
     lag_stalled_seconds: float  # records to apply and no advance for longer: the projection is told as stalled
     monitor_url: str  # whom the query API asks how far the projections are
@@ -153,6 +155,7 @@ def load(environ: Mapping[str, str]) -> Environment:
         frames_kept_days=_integer(environ, "ROOKERY_FRAMES_KEPT_DAYS", 7),
         frames_kept_per_person=_integer(environ, "ROOKERY_FRAMES_KEPT_PER_PERSON", 1_000),
         history_days=_history_days(environ),
+        rollback_days=_rollback_days(environ),
         websocket_query_token=_flag(environ, "ROOKERY_WEBSOCKET_QUERY_TOKEN", False),
         lag_stalled_seconds=_number(environ, "ROOKERY_LAG_STALLED_SECONDS", 10.0),
         monitor_url=environ.get("ROOKERY_MONITOR_URL") or f"http://127.0.0.1:{ports['monitor']}",
@@ -191,6 +194,13 @@ def _history_days(environ: Mapping[str, str]) -> int:
     days = _integer(environ, "ROOKERY_HISTORY_DAYS", 365)
     if not 0 <= days <= HISTORY_DAYS_MAX:
         raise ValueError(f"ROOKERY_HISTORY_DAYS must be 0, for ever, or up to {HISTORY_DAYS_MAX}, not {days}")
+    return days
+
+
+def _rollback_days(environ: Mapping[str, str]) -> int:
+    days = _integer(environ, "ROOKERY_ROLLBACK_DAYS", 7)
+    if not 1 <= days <= ROLLBACK_DAYS_MAX:
+        raise ValueError(f"ROOKERY_ROLLBACK_DAYS must be 1 to {ROLLBACK_DAYS_MAX}, not {days}")
     return days
 
 

@@ -5,24 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from infra.cli import (
-    admin,
-    bench,
-    chaos,
-    demo,
-    doctor,
-    down,
-    events,
-    lag,
-    logs,
-    purge,
-    repair_log,
-    status,
-    tls,
-    topics,
-    up,
-    verify,
-)
+from infra.cli import admin, demo, doctor, down, logs, purge, rebuild, status, tls, up, verify
 from infra.cli.output import say
 from infra.local.failures import LocalError
 
@@ -47,6 +30,9 @@ for command in (
     topics.topics,
     chaos.chaos,
     repair_log.repair_log,
+    rebuild.rebuild,
+    rebuild.rollback,
+    rebuild.query,
 ):
     application.command()(command)
 application.add_typer(admin.application, name="admin")

@@ -38,6 +38,9 @@ def create(environment: Environment) -> None:
             _role(admin, role, unquote(urlsplit(url).password or ""))
         for database, owner in OWNERS.items():
             _database(admin, database, owner)
+        if admin.execute("SELECT 1 FROM pg_roles WHERE rolname = current_user AND rolsuper").fetchone():
+            # A rebuild turns it off in its own session while it makes indexes.
+            admin.execute("GRANT SET ON PARAMETER wal_compression TO rookery_projector")
         _connect_only(admin, "vault", "rookery_keys")
         _connect_only(admin, "read", "rookery_query")
     with psycopg.connect(_of(environment, "vault"), autocommit=True) as vault:

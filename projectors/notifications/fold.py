@@ -317,4 +317,5 @@ PROJECTION = PostgresProjection(
     tables_sql=Path(__file__).with_name("tables.sql"),
     effects=_sql("told_by_changes.sql", "frames.sql"),
     sweep_effects=_sql("told_by_sweeps.sql", "frames.sql"),
+    computes_with_ids=True,  # a notification's id is computed
 )

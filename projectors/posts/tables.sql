@@ -1,4 +1,4 @@
-create table if not exists posts.post (
+create table if not exists post (
   post_id uuid primary key,
   place_event uuid,
   author_id uuid,
@@ -19,11 +19,11 @@ create table if not exists posts.post (
 );
 
 -- A post's id is in the order of time: an author's posts, a home feed's refill and the global feed are read by it.
-create index if not exists post_author on posts.post (author_id, post_id desc);
-create index if not exists post_public on posts.post (post_id desc) where visibility = 'public';
+create index if not exists post_author on post (author_id, post_id desc);
+create index if not exists post_public on post (post_id desc) where visibility = 'public';
 
 -- Every text a post ever had, the first one too; version_id is the event that wrote it.
-create table if not exists posts.post_version (
+create table if not exists post_version (
   post_id uuid,
   version_id uuid,
   author_id uuid,
@@ -36,9 +36,9 @@ create table if not exists posts.post_version (
 );
 
 -- Few: the edits, by which the purger finds what they replaced.
-create index if not exists post_version_edit on posts.post_version (written_at) where version_id <> post_id;
+create index if not exists post_version_edit on post_version (written_at) where version_id <> post_id;
 
-create table if not exists posts.comment (
+create table if not exists comment (
   comment_id uuid primary key,
   place_event uuid,
   post_id uuid,
@@ -54,9 +54,9 @@ create table if not exists posts.comment (
   deleted_event uuid
 );
 
-create index if not exists comment_post on posts.comment (post_id, comment_id);
-create index if not exists comment_parent on posts.comment (parent_id, comment_id) where parent_id is not null;
+create index if not exists comment_post on comment (post_id, comment_id);
+create index if not exists comment_parent on comment (parent_id, comment_id) where parent_id is not null;
 -- By the sweeper, and for a reader's blocks: what somebody wrote under one post.
-create index if not exists comment_author on posts.comment (author_id, post_id);
+create index if not exists comment_author on comment (author_id, post_id);
 -- Few: those that may have to show as removed.
-create index if not exists comment_deleted on posts.comment (post_id) where deleted_event is not null;
+create index if not exists comment_deleted on comment (post_id) where deleted_event is not null;

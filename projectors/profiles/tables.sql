@@ -1,5 +1,5 @@
 -- Any field may be known before the registration is, so everything but the key may be null.
-create table if not exists profiles.person (
+create table if not exists person (
   user_id uuid primary key,
   username text,
   created_at timestamptz,
@@ -16,4 +16,4 @@ create table if not exists profiles.person (
   private_event uuid
 ) with (fillfactor = 80);
 
-create index if not exists person_username on profiles.person (username);
+create index if not exists person_username on person (username);

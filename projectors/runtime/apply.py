@@ -212,17 +212,16 @@ def _rows(projection: PostgresProjection, schema: str, table: Table, next_parame
     types = column_types(table)
     arrays = ", ".join(f"${next(next_parameter)}::{wire_type(kind)}[]" for kind in types.values())
     columns = ", ".join(
-        f"s.{name}" if wire_type(kind) == _plain(kind) else f"s.{name}::{kind} as {name}"
-        for name, kind in types.items()
+        f"s.{name}" if wire_type(kind) == plain(kind) else f"s.{name}::{kind} as {name}" for name, kind in types.items()
     )
-    absent = "".join(f"\n     and {condition}" for condition in _absences(projection, schema, table, "s"))
+    absent = "".join(f"\n     and {condition}" for condition in absences(projection, schema, table, "s"))
     return f"""rows_{table.name} as (
   select {columns}
     from advanced, unnest({arrays}) as s ({", ".join(types)})
    where true{absent})"""
 
 
-def _absences(projection: PostgresProjection, schema: str, table: Any, row: str) -> Iterator[str]:
+def absences(projection: PostgresProjection, schema: str, table: Any, row: str) -> Iterator[str]:
     """The conditions that keep the rows of erased people and gone posts out of a table or a count table."""
     for column in table.erased_with:
         yield f"not exists (select from {schema}.erased as e where e.user_id = {row}.{column})"
@@ -321,7 +320,7 @@ def _count_cte(
     changed = " or ".join(f"d.{column} <> 0" for column in columns)
     absent = "".join(
         f" and {condition}"
-        for condition in (_absences(projection, schema, declared, "d") if declared is not None else ())
+        for condition in (absences(projection, schema, declared, "d") if declared is not None else ())
     )
     union = "\n    union all ".join(selects)
     names = ", ".join([*keys, *columns])
@@ -347,7 +346,7 @@ def _entered(schema: str, name: str, column: str, next_parameter: Iterator[int])
 {name}_signal as (select pg_notify('{SWEEP_CHANNEL}', '{schema}') from {name}_now limit 1)"""
 
 
-def _plain(sql_type: str) -> str:
+def plain(sql_type: str) -> str:
     return {"bool": "boolean", "int": "integer"}.get(sql_type.strip().lower(), sql_type.strip().lower())
 
 

@@ -32,6 +32,7 @@ from projectors.runtime.log_ends import LogEnds
 from projectors.runtime.projection import PostgresProjection, Projection
 from projectors.runtime.projector import Projector, open_projector
 from projectors.runtime.settings import WorkerSettings, worker_settings
+from projectors.runtime.sibling_sweeps import SiblingSweeper
 from projectors.runtime.stores.port import Partition
 from projectors.runtime.watchdog import Watchdog
 from projectors.runtime.worker import Holdings, Worker
@@ -99,6 +100,7 @@ class LiveWorker:
         self.app.task(self.report)
         if isinstance(projector.projection, PostgresProjection):
             self.app.task(Sweeper(projector.projection, environment, self._ends).run)
+            self.app.task(SiblingSweeper(projector.projection, environment).run)
 
     async def consume(self, stream: Any) -> None:
         async for fetched in stream:

@@ -2,12 +2,14 @@
 
     python -m projectors.runtime.prepare
 
-A table's shape is in its tables.sql; what the runtime needs beside it (position, erased and gone, the columns `counted`
-and `was_*`, indexes for sweeping) is derived from the declarations. A change of shape is a rebuild, never an ALTER of a
-filled table: this step only adds what is absent.
+A table's shape is in its tables.sql, without a schema's name, so that a rebuild makes the same tables beside the live
+ones. What the runtime needs besides (position, erased and gone, the columns `counted` and `was_*`, indexes for
+sweeping) is derived from the declarations. A change of shape is a rebuild, never an ALTER of a filled table: this step
+only adds what is absent.
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from shared.environment import Environment, environment
 # Frames and their sequences outlive every rebuild, so they lie outside the projections' schemas.
 DELIVERY_SQL = Path(__file__).resolve().parent.parent / "notifications" / "delivery.sql"
 _LOCK = 0x726F6F6B  # "rook": two preparations at once wait for each other
+_INDEX = re.compile(r"create index if not exists (\w+) on (\w+) (.*)", re.DOTALL)
 
 
 async def prepare(environment: Environment, projections: Sequence[Projection]) -> None:
@@ -39,7 +42,9 @@ async def prepare(environment: Environment, projections: Sequence[Projection]) -
             async with connection.transaction():
                 await connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
                 for projection in of_postgres:
-                    await _prepare_schema(connection, projection)
+                    name = projection.name
+                    for statement in (*table_statements(projection, name), *index_statements(projection, name)):
+                        await connection.execute(statement.encode())
                     await _grant(connection, projection.name, environment)
                     if projection.name == "notifications" and DELIVERY_SQL.exists():
                         await connection.execute(DELIVERY_SQL.read_bytes())
@@ -51,40 +56,66 @@ async def prepare(environment: Environment, projections: Sequence[Projection]) -
                 server.function_load(each.functions_lua.read_text(), replace=True)
 
 
-async def _prepare_schema(connection: AsyncConnection[Any], projection: PostgresProjection) -> None:
-    schema = projection.name
-    await connection.execute(f"create schema if not exists {schema}".encode())
-    await connection.execute(projection.tables_sql.read_bytes())
-    await connection.execute(position_ddl(schema, has_gone(projection)).encode())
-    for table in projection.tables:
-        for column, definition in added_columns(projection, table):
-            await connection.execute(
-                f"alter table {schema}.{table.name} add column if not exists {column} {definition}".encode()
-            )
+def table_statements(projection: PostgresProjection, schema: str) -> list[str]:
+    """The statements that make the schema and its tables with all their columns, and no index but the primary keys'.
+
+    Run them in one transaction: with it ends the search path under which tables.sql is read. Repeating changes nothing.
+    """
+    own = [statement for statement in _statements(projection) if not _INDEX.match(statement)]
+    added = [
+        f"alter table {schema}.{table.name} add column if not exists {column} {definition}"
+        for table in projection.tables
+        for column, definition in added_columns(projection, table)
+    ]
+    return [
+        f"create schema if not exists {schema}",
+        f"set local search_path = {schema}",
+        *own,
+        "set local search_path to default",
+        position_ddl(schema, has_gone(projection)),
+        *added,
+    ]
+
+
+def index_statements(projection: PostgresProjection, schema: str) -> dict[str, str]:
+    """The statements that make every index besides the primary keys', each with its table. Repeating changes nothing.
+
+    They depend on nothing but the tables, so several connections may share them.
+    """
+    found, leading = {}, set()
+    for statement in _statements(projection):
+        if named := _INDEX.match(statement):
+            index, table, columns = named.groups()
+            found[f"create index if not exists {index} on {schema}.{table} {columns}"] = table
+            if not re.search(r"\bwhere\b", columns):
+                leading.add((table, columns.lstrip("( ").partition(",")[0].rstrip(") ")))
     swept: list[Table | CountTable] = [*projection.tables, *projection.count_tables]
     for each in swept:
-        columns = (*each.erased_with, *(each.gone_with if has_gone(projection) else ()))
-        indexed = [column for column in columns if column not in each.scanned]
-        await _index_for_sweeping(connection, schema, each.name, indexed)
+        leading.add((each.name, next(iter(each.key))))
+        # The sweeper finds a person's rows by an index that begins with the column.
+        for column in dict.fromkeys((*each.erased_with, *(each.gone_with if has_gone(projection) else ()))):
+            if column not in each.scanned and (each.name, column) not in leading:
+                made = f"create index if not exists {each.name}_{column}_sweep on {schema}.{each.name} ({column})"
+                found[made] = each.name
+    return found
 
 
-async def _index_for_sweeping(
-    connection: AsyncConnection[Any], schema: str, table: str, columns: Sequence[str]
-) -> None:
-    """An index that begins with the column, where there is none: the sweeper finds a person's rows by it."""
-    cursor = await connection.execute(
-        """
-        select a.attname from pg_index i
-          join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-         where i.indrelid = %s::regclass and i.indpred is null""",
-        (f"{schema}.{table}",),
-    )
-    leading = {name for (name,) in await cursor.fetchall()}
-    for column in dict.fromkeys(columns):
-        if column not in leading:
-            await connection.execute(
-                f"create index if not exists {table}_{column}_sweep on {schema}.{table} ({column})".encode()
-            )
+def _statements(projection: PostgresProjection) -> list[str]:
+    """The statements of tables.sql, one by one: names in them are of whatever schema the search path says."""
+    text = re.sub(r"--[^\n]*", "", projection.tables_sql.read_text())
+    return [statement.strip() for statement in text.split(";") if statement.strip()]
+
+
+def reading_grants(schema: str, environment: Environment) -> sql.Composed:
+    """What lets the query API's role SELECT from the schema, and from tables made in it later."""
+    names = {
+        "schema": sql.Identifier(schema),
+        "role": sql.Identifier(urlsplit(environment.query_database_url).username or ""),
+    }
+    return sql.SQL(
+        "grant usage on schema {schema} to {role}; grant select on all tables in schema {schema} to {role};"
+        "alter default privileges in schema {schema} grant select on tables to {role}"
+    ).format(**names)
 
 
 async def _grant(connection: AsyncConnection[Any], schema: str, environment: Environment) -> None:
@@ -92,13 +123,7 @@ async def _grant(connection: AsyncConnection[Any], schema: str, environment: Env
     found = await connection.execute("select 1 from pg_roles where rolname = %s", (role,))
     if role is None or await found.fetchone() is None:
         raise psycopg.errors.UndefinedObject(f"the query API's role {role!r} does not exist: QUERY_DATABASE_URL")
-    names = {"schema": sql.Identifier(schema), "role": sql.Identifier(role)}
-    await connection.execute(
-        sql.SQL(
-            "grant usage on schema {schema} to {role}; grant select on all tables in schema {schema} to {role};"
-            "alter default privileges in schema {schema} grant select on tables to {role}"
-        ).format(**names)
-    )
+    await connection.execute(reading_grants(schema, environment))
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ class PostgresProjection:
     effects: str = ""
     sweep_effects: str = ""
     count_tables: tuple[CountTable, ...] = ()
+    computes_with_ids: bool = False  # whether the fold does more with ids than carry, compare and list them
 
 
 @dataclass(frozen=True)

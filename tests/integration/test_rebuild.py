@@ -1,0 +1,373 @@
+"""Claim: a projection rebuilt beside the live one is the live one and what the log says, whatever kills the rebuild;
+swapping it in, or the former one back, fails no read and loses no event, without a restart; nobody erased comes back.
+
+Oracle: `recounted`, sets over the events produced; the rows of the live schema that a worker filled batch by batch.
+Real Kafka, registry and PostgreSQL, real worker and rebuild processes, killed with -9. Cannot catch: what needs more
+data than fits a test, or a server that crashes in the middle of a merge.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from projectors.counters.fold import PROJECTION
+from projectors.runtime.digests import compared, differing_buckets, digests
+from projectors.runtime.lag import wait_until_caught_up
+from projectors.runtime.log_ends import LogEnds
+from projectors.runtime.siblings import Phase, connect, siblings
+from projectors.runtime.stores.port import Partition
+from schemas.types import Event, PostLiked, UserErased
+from shared.environment import REPOSITORY, Environment
+from shared.ids import time_of
+from tests.runtime.engine import PARTITIONS, Engine, Ids, Log, own_topics, read_database
+from tests.runtime.history import Town, counted, recounted
+from tests.runtime.workers import Worker, Workers, wait_until, workers_of
+
+DONE, REFUSED, DIFFERENT = 0, 2, 3
+
+
+@pytest.fixture
+def engine(servers: Environment) -> Iterator[Engine]:
+    name = f"rebuild_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
+    with read_database(name, PROJECTION) as made, own_topics(made.environment):
+        yield made
+
+
+@pytest.fixture
+def workers(engine: Engine, tmp_path: Path) -> Iterator[Workers]:
+    with workers_of(engine, tmp_path) as made:
+        yield made
+
+
+def rookery(engine: Engine, *arguments: str, expect: int = DONE) -> dict[str, Any]:
+    """What the command answers as JSON; it must end with the status expected."""
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.cli.main", *arguments, "--json"],
+        cwd=REPOSITORY,
+        env=dict(engine.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == expect, done.stderr[-3000:]
+    answer: dict[str, Any] = json.loads(done.stdout) if done.stdout else {"refused": done.stderr}
+    return answer
+
+
+def with_erasures(town: Town, number: int, erased: int) -> list[Event]:
+    """A history in which some people are erased half-way, who go on acting in records that were under way."""
+    half = list(town.events(number // 2))
+    ends = []
+    for person in town.people[:erased]:
+        event_id = town.ids()
+        ends.append(UserErased(event_id=event_id, occurred_at=time_of(event_id), subject_id=person))
+    return [*half, *ends, *town.events(number - number // 2)]
+
+
+def assert_caught_up(engine: Engine, workers: Workers, seconds: float = 60) -> None:
+    caught_up = asyncio.run(wait_until_caught_up(engine.environment, seconds, projections=[PROJECTION]))
+    assert caught_up, "\n".join(worker.text() for worker in workers.all)
+
+
+def assert_swept(engine: Engine, schema: str = "counters") -> None:
+    wait_until(30, lambda: engine.rows(f"select count(*) from {schema}.erased where done_at is null") == [(0,)])
+    wait_until(30, lambda: engine.rows(f"select count(*) from {schema}.gone where done_at is null") == [(0,)])
+
+
+def counted_in(engine: Engine, schema: str) -> Any:
+    """What a schema's counts are, through the same queries as the live ones'."""
+
+    class Beside(Engine):
+        def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+            return super().rows(query.replace("counters.", f"{schema}."), *values)
+
+    return counted(Beside(engine.environment, engine.environ))
+
+
+def differing(engine: Engine, one: str, other: str) -> list[str]:
+    """The tables in which two schemas differ."""
+    with connect(engine.environment.read_database_url) as connection:
+        return [
+            what.table
+            for what in compared(PROJECTION, ())
+            if differing_buckets(digests(connection, one, what), digests(connection, other, what))
+        ]
+
+
+def started(workers: Workers, *arguments: str) -> Worker:
+    return workers.start("-m", "infra.cli.main", *arguments)
+
+
+def phase(engine: Engine, schema: str = "counters_next") -> Phase | None:
+    with connect(engine.environment.read_database_url) as connection:
+        return next((each.phase for each in siblings(connection) if each.schema == schema), None)
+
+
+def test_rebuilt_is_live_is_the_reference(engine: Engine, workers: Workers) -> None:
+    events = with_erasures(Town(Ids(21), 60), 8_000, 5)
+    Log(engine.environment).append(events)
+    workers.start()
+    assert_caught_up(engine, workers)
+    report = rookery(engine, "rebuild", "counters", "--verify")
+    assert report["verified"] is True and report["records"] == len(events)
+    assert report["comparison"]["rows"]["reaction"] > 1_000
+    assert counted_in(engine, "counters_next") == recounted(events)
+    assert_swept(engine)
+    assert counted(engine) == recounted(events)
+    assert catalogue(engine, "counters_next") == catalogue(engine, "counters")
+
+
+def catalogue(engine: Engine, schema: str) -> list[tuple[Any, ...]]:
+    """Columns, indexes, keys, grants and storage options of a schema, without its name."""
+    return engine.rows(
+        """
+        select 'column', c.relname || '.' || a.attname,
+               format_type(a.atttypid, a.atttypmod) || a.attnotnull || coalesce(pg_get_expr(d.adbin, d.adrelid), '')
+          from pg_attribute a join pg_class c on c.oid = a.attrelid left join pg_attrdef d
+            on d.adrelid = c.oid and d.adnum = a.attnum
+         where c.relnamespace = %(s)s::regnamespace and c.relkind = 'r' and a.attnum > 0
+        union all select 'index', indexname, replace(indexdef, %(s)s || '.', '') from pg_indexes
+         where schemaname = %(s)s
+        union all select 'constraint', conname, pg_get_constraintdef(oid) from pg_constraint
+         where connamespace = %(s)s::regnamespace
+        union all select 'table', relname, concat(relacl::text, reloptions::text, relpersistence) from pg_class
+         where relnamespace = %(s)s::regnamespace and relkind = 'r'
+        union all select 'schema', '', nspacl::text from pg_namespace where nspname = %(s)s
+         order by 1, 2, 3""".replace("%(s)s", f"'{schema}'").replace("%", "%%")
+    )
+
+
+@pytest.mark.parametrize("where", [Phase.LOADING, Phase.MERGING, Phase.READY])
+def test_a_rebuild_that_is_killed_goes_on_where_it_was(engine: Engine, workers: Workers, where: Phase) -> None:
+    events = with_erasures(Town(Ids(22), 40), 6_000, 3)
+    Log(engine.environment).append(events)
+    small = ("rebuild", "counters", "--chunk-records", "50")
+    killed = started(workers, *small)
+    wait_until(120, lambda: phase(engine) is where, every=0.01)
+    if where is Phase.LOADING:
+        some = "select sum(next_offset - first_offset) from counters_next.load_segment"
+        wait_until(120, lambda: (engine.rows(some)[0][0] or 0) > 500, every=0.01)
+    killed.kill()
+    report = rookery(engine, *small)
+    assert report["resumed"] is True
+    assert counted_in(engine, "counters_next") == recounted(events)
+    assert engine.rows("select sum(next_offset) from counters_next.position") == [(len(events),)]
+
+
+def test_a_second_rebuild_is_refused(engine: Engine, workers: Workers) -> None:
+    with connect(engine.environment.read_database_url) as other:
+        from projectors.runtime.siblings import lock_number
+
+        other.execute("select pg_advisory_lock(%s)", (lock_number("counters"),))
+        answer = rookery(engine, "rebuild", "counters", expect=REFUSED)
+    assert "another rebuild" in answer["refused"]
+    assert phase(engine) is None
+
+
+class Reader(threading.Thread):
+    """Reads counts as a reader does, without pause, and keeps what failed."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(daemon=True)
+        self._url = engine.environment.query_database_url
+        self.stopping = threading.Event()
+        self.reads, self.failed, self.slowest = 0, list[str](), 0.0
+        self.least, self.went_back = 0, 0
+
+    def run(self) -> None:
+        statement = """select sum(c.likes) from counters.post_count as c
+                        where exists (select from counters.reaction as r where r.post_id = c.post_id)"""
+        with psycopg.connect(self._url, autocommit=True, prepare_threshold=1) as connection:
+            while not self.stopping.is_set():
+                began = time.monotonic()
+                try:
+                    connection.execute(statement).fetchone()
+                    connection.execute("select sum(next_offset) from counters.position").fetchone()
+                except psycopg.Error as error:
+                    self.failed.append(str(error))
+                self.slowest = max(self.slowest, time.monotonic() - began)
+                self.reads += 1
+
+
+def writing(engine: Engine, town: Town, stop: threading.Event, events: list[Event]) -> threading.Thread:
+    """A thread that goes on appending until it is told to stop."""
+
+    def append() -> None:
+        log = Log(engine.environment)
+        while not stop.is_set():
+            some = list(town.events(60))
+            log.append(some)
+            events.extend(some)
+            stop.wait(0.02)
+
+    thread = threading.Thread(target=append, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_swapped_in_and_back_while_all_goes_on(engine: Engine, workers: Workers) -> None:
+    town = Town(Ids(23), 50)
+    events = list(town.events(3_000))
+    Log(engine.environment).append(events)
+    live = [workers.start(), workers.start()]
+    assert_caught_up(engine, workers)
+    stop, reader = threading.Event(), Reader(engine)
+    thread = writing(engine, town, stop, events)
+    reader.start()
+    [(before,)] = engine.rows("select 'counters.reaction'::regclass::oid")
+    reports = [rookery(engine, "rebuild", "counters", "--swap"), rookery(engine, "rollback", "counters")]
+    reports.append(rookery(engine, "rebuild", "counters", "--swap"))
+    stop.set()
+    thread.join()
+    assert_caught_up(engine, workers)
+    reader.stopping.set()
+    reader.join()
+    assert reader.failed == [] and reader.reads > 50
+    [(after,)] = engine.rows("select 'counters.reaction'::regclass::oid")
+    assert before != after
+    for report in reports:
+        assert report["swapped"]["frozen_seconds"] <= 1.0
+    assert [worker.process.poll() for worker in live] == [None, None], workers.all[0].text()
+    assert not any(worker.logged("refused") or worker.logged("apply_failed") for worker in live)
+    assert_swept(engine)
+    assert counted(engine) == recounted(events)
+
+
+def test_a_difference_is_found_and_its_key_named(engine: Engine, workers: Workers) -> None:
+    events = list(Town(Ids(24), 30).events(2_000))
+    Log(engine.environment).append(events)
+    workers.start()
+    assert_caught_up(engine, workers)
+    assert_swept(engine)
+    [(post, actor)] = engine.rows("select post_id, actor_id from counters.reaction where active order by 1, 2 limit 1")
+    engine.execute(f"update counters.reaction set reaction = 'sad' where (post_id, actor_id) = ('{post}', '{actor}')")
+    [(other,)] = engine.rows("select post_id from counters.post_count where likes > 1 order by 1 limit 1")
+    engine.execute(f"update counters.post_count set likes = likes - 1 where post_id = '{other}'")
+    answer = rookery(engine, "rebuild", "counters", "--swap", expect=DIFFERENT)
+    assert answer["verified"] is False and answer["swapped"] is None
+    assert sorted(answer["comparison"]["differing"]) == ["post_count", "reaction"]
+    by_table = {each["table"]: each for each in answer["comparison"]["first"]}
+    assert by_table["reaction"]["key"] == {"post_id": str(post), "actor_id": str(actor)}
+    assert by_table["reaction"]["live"] == {"reaction": "sad"}
+    assert by_table["post_count"]["key"] == {"post_id": str(other)}
+    # What a version declares changed is told and not compared.
+    declared = ("--changed", "reaction.reaction", "--changed", "post_count.likes")
+    answer = rookery(engine, "rebuild", "counters", "--verify", *declared)
+    assert answer["verified"] is True and answer["comparison"]["changed"] == ["post_count.likes", "reaction.reaction"]
+    assert "no_such" in rookery(engine, "rebuild", "counters", "--changed", "no_such", expect=REFUSED)["refused"]
+
+
+def test_a_state_of_the_past_without_those_erased_since(engine: Engine, workers: Workers) -> None:
+    town = Town(Ids(25), 30)
+    before = list(town.events(2_000))
+    log = Log(engine.environment)
+    log.append(before)
+    wait_until(5, lambda: (time.time() * 1000) % 1000 > 2)
+    cut = datetime.now(UTC)
+    wait_until(5, lambda: datetime.now(UTC).timestamp() > cut.timestamp() + 0.05)
+    erased = town.people[0]
+    event_id = town.ids()
+    end = UserErased(event_id=event_id, occurred_at=time_of(event_id), subject_id=erased)
+    log.append([*town.events(500), end])
+    report = rookery(engine, "rebuild", "counters", "--until", cut.isoformat())
+    assert report["records"] == len(before)
+    assert counted_in(engine, report["schema"]) == recounted([*before, end])
+    # The same by offsets, which are all that the log had then.
+    ends = LogEnds(engine.environment)
+    partitions = [Partition(topic, number) for topic in PROJECTION.topics for number in range(PARTITIONS)]
+    offsets = ",".join(f"{p.topic}/{p.number}={offset}" for p, offset in ends.ends(partitions).items())
+    whole = rookery(engine, "rebuild", "counters", "--until", offsets)
+    assert whole["records"] == len(before) + 501
+    # Who is erased while the state is kept leaves it too, and it can be read by who may only read.
+    workers.start()
+    later = town.people[1]
+    event_id = town.ids()
+    log.append([UserErased(event_id=event_id, occurred_at=time_of(event_id), subject_id=later)])
+    assert_caught_up(engine, workers)
+    told = rookery(
+        engine, "query", f"select count(*) as n from reaction where actor_id = '{later}'", "--as-of", report["schema"]
+    )
+    assert told["rows"] == [{"n": 0}]
+    refused = rookery(engine, "query", "delete from reaction", "--as-of", report["schema"], expect=4)
+    assert "read-only" in refused["refused"]
+    wait_until(20, lambda: engine.rows(f"select 1 from {whole['schema']}.reaction where actor_id = %s", later) == [])
+    assert rookery(engine, "rebuild", "--drop", whole["schema"]) == {"dropped": whole["schema"]}
+    assert [each["schema"] for each in rookery(engine, "rebuild", "--list")["schemas"]] == [report["schema"]]
+
+
+def test_nobody_who_is_erased_comes_back_by_swap_or_rollback(engine: Engine, workers: Workers) -> None:
+    town = Town(Ids(26), 30)
+    events = list(town.events(2_000))
+    log = Log(engine.environment)
+    log.append(events)
+    workers.start()
+    assert_caught_up(engine, workers)
+    # Erased in the live schema alone: an erasure window has taken the record out of the log, or it is still to come.
+    known_to_live = town.people[0]
+    engine.execute(f"insert into counters.erased (user_id, event_id) values ('{known_to_live}', '{town.ids()}')")
+    assert_swept(engine)
+    rookery(engine, "rebuild", "counters", "--swap")
+    assert rows_of(engine, "counters", known_to_live) == 0
+    # Erased between the swap and the way back: the former schema has never heard of it.
+    later = town.people[1]
+    assert rows_of(engine, "counters_old", later) > 0
+    event_id = town.ids()
+    log.append([UserErased(event_id=event_id, occurred_at=time_of(event_id), subject_id=later)])
+    assert_caught_up(engine, workers)
+    wait_until(20, lambda: rows_of(engine, "counters_old", later) == 0)
+    rookery(engine, "rollback", "counters", "--verify")
+    assert_swept(engine)
+    assert [rows_of(engine, "counters", person) for person in (known_to_live, later)] == [0, 0]
+
+
+def rows_of(engine: Engine, schema: str, person: UUID) -> int:
+    """The rows in which a person stands."""
+    return sum(
+        int(engine.rows(f"select count(*) from {schema}.{table} where %s in ({columns})", person)[0][0])
+        for table, columns in (
+            ("reaction", "actor_id, author_id"),
+            ("comment", "author_id, post_author_id"),
+            ("post", "author_id"),
+            ("affinity", "viewer_id, author_id"),
+        )
+    )
+
+
+def test_what_has_no_sense_is_refused_and_nothing_is_made(engine: Engine) -> None:
+    for arguments in (
+        ("--from", "3", "--swap"),
+        ("--from", "3"),
+        ("--until", "2026-01-01T00:00", "--swap"),
+        ("--swap", "--keep"),
+        ("--until", "yesterday"),
+        ("--changed", "reaction.post_id"),
+        ("--until", "posts/77=3"),
+    ):
+        rookery(engine, "rebuild", "counters", *arguments, expect=REFUSED)
+    rookery(engine, "rebuild", "feed", expect=REFUSED)
+    rookery(engine, "rollback", "counters", expect=REFUSED)
+    estimate = rookery(engine, "rebuild", "counters", "--dry-run")
+    assert estimate["records"] == 0 and estimate["partitions"] == 3 * PARTITIONS
+    assert rookery(engine, "rebuild", "--list")["schemas"] == []
+
+
+def test_a_part_of_the_log_is_kept_apart(engine: Engine) -> None:
+    events = list(Town(Ids(27), 20).events(600))
+    Log(engine.environment).append(events)
+    report = rookery(engine, "rebuild", "counters", "--from", "20", "--keep")
+    assert report["schema"] == "counters_part_offset20" and 0 < report["records"] < len(events)
+    assert differing(engine, "counters", "counters_part_offset20")
+    assert any(isinstance(event, PostLiked) for event in events)
