@@ -5,7 +5,25 @@ import sys
 import typer
 from rich.markup import escape
 
-from infra.cli import admin, demo, doctor, down, logs, purge, rebuild, status, tls, up, verify
+from infra.cli import (
+    admin,
+    bench,
+    chaos,
+    demo,
+    doctor,
+    down,
+    events,
+    lag,
+    logs,
+    purge,
+    rebuild,
+    repair_log,
+    status,
+    tls,
+    topics,
+    up,
+    verify,
+)
 from infra.cli.output import say
 from infra.local.failures import LocalError
 
