@@ -57,7 +57,7 @@ def run(variables: Mapping[str, str], module: str, *arguments: str) -> str:
 
 
 def measured(variables: Mapping[str, str], module: str, *arguments: str) -> str:
-    """The last line that a measuring module printed; what it tells meanwhile goes on to standard error."""
+    """What a measuring module printed; what it tells meanwhile goes on to standard error."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=REPOSITORY,
@@ -69,4 +69,4 @@ def measured(variables: Mapping[str, str], module: str, *arguments: str) -> str:
     )
     if done.returncode or not done.stdout.strip():
         raise LocalError(f"python -m {module} failed with status {done.returncode}; what it said is above")
-    return done.stdout.splitlines()[-1]
+    return done.stdout

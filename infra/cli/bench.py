@@ -52,3 +52,20 @@ def projection(
     screen.print(table)
     screen.print(f"likes against stock Faust: {found['ratio']} times")
     screen.print(f"one event at a time, committed after p50 {single['ms']['p50']} ms, p99 {single['ms']['p99']} ms")
+
+
+@application.command()
+def rebuild(
+    events: Annotated[int, typer.Option(min=10_000, help="How many events the log holds.")] = 5_000_000,
+    as_json: AsJson = False,
+) -> None:
+    """How fast the counters are rebuilt from the log: reading, folding, copying, merging, indexes."""
+    with ground(lambda line: say(escape(line))) as variables:
+        found = json.loads(measured(variables, "infra.bench.rebuild", "--events", str(events), "--json"))
+    if as_json:
+        print_json(found)
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in found.items():
+        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int | float) else str(value))
+    screen.print(table)
