@@ -35,7 +35,7 @@ from tests.runtime.workers import wait_until, workers_of
 
 AT_WORK_AGAIN_SECONDS_MAX = 20.0
 START_SECONDS = 4.0  # on a machine that has nothing else to do
-LASTING_SECONDS = 8.0  # what advances in none of them is taken to hang for ever
+LASTING_SECONDS = 6.0  # what advances in none of them is taken to hang for ever
 SHIPPED = WorkerSettings()
 
 
@@ -240,6 +240,10 @@ def test_without_its_protection_and_the_watchdog_a_hang_lasts(
         time.sleep(LASTING_SECONDS)
         assert applied(engine) == before, worker.text()
         assert worker.process.poll() is None, worker.text()
+        if hang == "fetch-fails":
+            worker.process.terminate()
+            time.sleep(LASTING_SECONDS)
+            assert worker.process.poll() is None, "a crashed worker used to ignore this"
 
 
 def test_sigterm_while_the_broker_is_frozen_is_not_obeyed_without_the_watchdog(
@@ -260,8 +264,8 @@ def test_a_batch_that_fails_ends_the_worker_and_is_skipped_by_fausts_own_supervi
     engine: Engine, stream: Stream, tmp_path: Path
 ) -> None:
     """Where nothing comes behind it, the store has nothing to refuse: the batch would be missing without a word."""
+    flag = tmp_path / "hang"
     for without in ((), ("watchdog", "crashing")):
-        flag = tmp_path / "hang"
         with workers_of(engine, tmp_path) as workers:
             worker = workers.start("-m", "tests.runtime.hanging", "batch-fails", str(flag), *without)
             with stream.flowing():
@@ -270,7 +274,7 @@ def test_a_batch_that_fails_ends_the_worker_and_is_skipped_by_fausts_own_supervi
             flag.touch()
             before = applied(engine)
             stream.append_one()
-            wait_until(30, lambda flag=flag: not flag.exists())
+            wait_until(30, lambda: not flag.exists())
             if without:
                 time.sleep(LASTING_SECONDS)
                 assert worker.process.poll() is None, worker.text()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import mode
+from aiokafka import AIOKafkaConsumer
 
 from projectors.counters.fold import PROJECTION
 from projectors.runtime import live, live_transport, watchdog
@@ -24,8 +25,9 @@ from projectors.runtime.worker import Worker
 from shared.environment import environment
 
 EVER_SECONDS = 3600.0
-POLL_INTERVAL_SECONDS = 5.0  # where Faust's own limit is put back
-SLOW_SECONDS = 10.0  # beyond that limit, and beyond the request timeout of whoever wants to show its hang
+POLL_INTERVAL_SECONDS = 8.0  # where Faust's own limit is put back
+FAREWELL_SECONDS = 3.0  # of a broker that is slow to answer
+SLOW_SECONDS = 14.0  # beyond that limit, and beyond the request timeout of whoever wants to show its hang
 
 
 def main() -> None:
@@ -70,6 +72,18 @@ async def _fails() -> None:
     raise RuntimeError("planted")
 
 
+def _fetch_fails(flag: Path) -> None:
+    """The thread answers no call any more while it takes leave of the broker, which takes its time."""
+    _before(live_transport.ConsumerThread, "_fetch_records", flag, _fails)
+    stop = AIOKafkaConsumer.stop
+
+    async def slow(self: Any) -> None:
+        await asyncio.sleep(FAREWELL_SECONDS)
+        await stop(self)
+
+    AIOKafkaConsumer.stop = slow
+
+
 HANGS: dict[str, Callable[[Path], None]] = {
     "none": lambda flag: None,
     "loop-blocked": lambda flag: _before(Worker, "take", flag, _blocks),
@@ -78,7 +92,7 @@ HANGS: dict[str, Callable[[Path], None]] = {
     "batch-fails": lambda flag: _before(Worker, "take", flag, _fails),
     "fence-stuck": lambda flag: _before(postgres.PostgresStore, "fence", flag, _never_ends),
     "fence-slow": lambda flag: _before(postgres.PostgresStore, "fence", flag, _takes_long),
-    "fetch-fails": lambda flag: _before(live_transport.ConsumerThread, "_fetch_records", flag, _fails),
+    "fetch-fails": _fetch_fails,
 }
 
 
