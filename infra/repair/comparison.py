@@ -4,6 +4,9 @@ Three things name a record by its place: an acknowledged row of the outbox (even
 it), and a position alone, which says that there were so many records. A place that holds another event, or lies behind
 the log's end, is where the log is not the one that was acknowledged: from the first of them on everything is in doubt.
 A place that is empty was compacted away and says nothing.
+
+The outbox is complete from its oldest row on: what was appended anew in its time stands in it. So where neither the
+log's end nor a row lies below a place, nothing below it was cut off and grown anew since.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,7 +56,8 @@ class Finding:
 
 def first_needed(rows: Mapping[UUID, int], stands: Iterable[Stand]) -> int:
     """The offset from which the log must be read, so that everything can be compared."""
-    return min([*rows.values(), *(stand.offset - 1 for stand in stands if stand.last_event is not None)], default=0)
+    named = [*rows.values(), *(stand.offset - 1 for stand in stands if stand.last_event is not None)]
+    return max(0, min(named, default=0) - 1)  # with the record before, which says what is right before it
 
 
 def compare(partition: Partition, rows: Mapping[UUID, int], stands: Sequence[Stand], log: Log) -> Finding | None:
@@ -65,12 +69,13 @@ def compare(partition: Partition, rows: Mapping[UUID, int], stands: Sequence[Sta
     where = {event_id: offset for offset, event_id in sorted(log.events.items(), reverse=True) if event_id is not None}
     if not doubtful:
         return None
-    bad = min(doubtful)
+    bad, reached = min(doubtful), max((stand.offset for stand in stands), default=0)
     held = [offset for offset, event_id in places if offset < bad and log.events.get(offset) == event_id]
     common = max([log.begin, *(offset + 1 for offset in held)])
+    untouched = min([log.end, *rows.values()])
+    if bad >= untouched:
+        common = max(common, untouched)
     misplaced = [event_id for event_id, offset in rows.items() if _differs(log, offset, event_id)]
-    reached = max((stand.offset for stand in stands), default=0)
-    # The outbox is complete from its oldest row on; what was applied below that is known to nobody.
     remembered = min(rows.values(), default=reached)
     return Finding(
         partition,

@@ -55,7 +55,4 @@ def read(environment: Environment, starts: Mapping[Partition, int]) -> dict[Part
                 raise TimeoutError(f"Kafka gave nothing for {SILENCE_SECONDS:.0f} s")
     finally:
         consumer.close()
-    return {
-        partition: Log(max(begins[partition], min(starts[partition], until[partition])), until[partition], found)
-        for partition, found in events.items()
-    }
+    return {partition: Log(begins[partition], until[partition], found) for partition, found in events.items()}

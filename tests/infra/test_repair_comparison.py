@@ -65,13 +65,29 @@ def test_a_repair_that_was_broken_off() -> None:
     assert (finding.lost, finding.moved, finding.ahead) == ([event(4)], {event(3): 3}, [])
 
 
+def test_a_tail_that_is_all_the_outbox_remembers() -> None:
+    """What lies below its oldest row was not appended anew: nobody has to begin at the beginning."""
+    stands = [Stand("graph", 1, event(1)), Stand("counters", 5, event(5))]
+    finding = found(rows_of(4, 5, begin=3), stands, log_of(1, 2, 3))
+    assert (finding.common, finding.unknown, finding.ahead) == (3, range(3, 3), stands[1:])
+    assert finding.last_common == event(3)
+
+
 def test_what_the_outbox_has_forgotten() -> None:
-    """Set back to the last place that something vouches for; what was applied between is unknown."""
     stands = [Stand("graph", 2, event(2)), Stand("counters", 6, event(6)), Stand("{s:0}:position", 6)]
     finding = found({}, stands, log_of(1, 2, 3))
-    assert (finding.common, finding.unknown, finding.lost) == (2, range(2, 6), [])
+    assert (finding.common, finding.unknown, finding.lost) == (3, range(3, 6), [])
     partly = found(rows_of(5, 6, begin=4), stands, log_of(1, 2, 3))
-    assert (partly.common, partly.unknown, partly.lost) == (2, range(2, 4), [event(5), event(6)])
+    assert (partly.common, partly.unknown, partly.lost) == (3, range(3, 4), [event(5), event(6)])
+
+
+def test_a_log_that_grew_anew_before_the_outbox_begins() -> None:
+    """Set back to the last place that something vouches for; what was applied from there on is unknown."""
+    stands = [Stand("graph", 1, event(1)), Stand("counters", 3, event(3))]
+    finding = found({}, stands, log_of(1, 7, 8, 9))
+    assert (finding.common, finding.unknown, finding.ahead) == (1, range(1, 3), stands[1:])
+    nobody = found({}, stands[1:], log_of(1, 7, 8, 9))
+    assert (nobody.common, nobody.unknown) == (0, range(3))
 
 
 def test_a_position_without_an_event_may_only_be_too_far() -> None:
@@ -80,6 +96,6 @@ def test_a_position_without_an_event_may_only_be_too_far() -> None:
 
 
 def test_where_to_begin_reading() -> None:
-    assert first_needed(rows_of(5, 6, begin=4), [Stand("graph", 9, event(1)), Stand("{s:0}:position", 1)]) == 4
-    assert first_needed({}, [Stand("graph", 9, event(1))]) == 8
+    assert first_needed(rows_of(5, 6, begin=4), [Stand("graph", 9, event(1)), Stand("{s:0}:position", 1)]) == 3
+    assert first_needed({}, [Stand("graph", 9, event(1))]) == 7
     assert first_needed({}, []) == 0
