@@ -98,7 +98,7 @@ def _exchange(
 ) -> str:
     live, old = projection.name, f"{projection.name}_old"
     # Live workers wait from here on. The incoming schema is locked only once it has what it lacks.
-    connection.execute(f"lock table {live}.position in access exclusive mode".encode())
+    _lock(connection, live)
     began = time.monotonic()
     at, stands = live_positions(connection, projection), positions()
     lacking = _ahead(at, stands)
@@ -109,7 +109,7 @@ def _exchange(
         advance(lacking)
     if time.monotonic() - began > CATCHING_UP_SECONDS_MAX:
         raise _Behind("catching up took too long to have the live workers wait for it")
-    connection.execute(f"lock table {incoming}.position in access exclusive mode".encode())
+    _lock(connection, incoming)
     _require_equal(at, offsets_of(connection, incoming))
     connection.execute(
         f"""update {incoming}.position as n set epoch = l.epoch, owner = l.owner, leader_epoch = l.leader_epoch
@@ -118,6 +118,10 @@ def _exchange(
     take_receipts(connection, projection, incoming, since)
     _rename(connection, live, incoming, old)
     return old
+
+
+def _lock(connection: Connection[Any], schema: str) -> None:
+    connection.execute(f"lock table {schema}.position in access exclusive mode".encode())
 
 
 def _require_equal(live: Offsets, incoming: Offsets) -> None:

@@ -1,0 +1,139 @@
+"""Claim: a swap waits for the batch that is being applied, and takes it along; without its locks that batch is lost.
+
+Oracle: the row that the batch sets. A real PostgreSQL; the worker's statement is held open by the test. Cannot catch:
+what depends on the moment at which a waiting statement looks its tables' names up: see the integration tests.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import Connection, RawCursor
+
+from projectors.counters.fold import PROJECTION, REACTION
+from projectors.runtime import siblings, swap
+from projectors.runtime.apply import parameters, statement_for
+from projectors.runtime.changes import Changes
+from projectors.runtime.prepare import index_statements, table_statements
+from projectors.runtime.rebuild import Rebuild, Report
+from projectors.runtime.siblings import Kind, Phase
+from projectors.runtime.stores.arrays import register
+from projectors.runtime.stores.port import Advance, Partition
+from shared.environment import Environment
+from tests.runtime.engine import Ids
+from tests.runtime.workers import wait_until
+
+ENGAGEMENT = Partition("engagement", 0)
+
+
+@dataclass
+class Stage:
+    """A live schema and one rebuilt beside it, both at offset 0."""
+
+    url: str
+    connection: Connection[Any]
+    changes: Changes
+
+    def apply(self, connection: Connection[Any], schema: str) -> None:
+        statement = statement_for(PROJECTION, schema, self.changes)
+        step = Advance(ENGAGEMENT, 0, 1, 0)
+        row = (
+            RawCursor(connection)
+            .execute(statement.sql, parameters(statement, step, self.changes), binary=True)
+            .fetchone()
+        )
+        assert row is not None and row[0] == 1
+
+    def positions(self) -> Mapping[Partition, int]:
+        return siblings.offsets_of(self.connection, "counters_next")
+
+    def advance(self, targets: Mapping[Partition, int]) -> int:
+        if targets:
+            with connected(self.url) as own:
+                self.apply(own, "counters_next")
+        return len(targets)
+
+    def swap(self) -> swap.Swapped:
+        return swap.swap(PROJECTION, self.url, "counters_next", self.positions, self.advance)
+
+    def waits(self) -> bool:
+        row = self.connection.execute("select count(*) from pg_locks where not granted").fetchone()
+        return row is not None and row[0] > 0
+
+    def kept(self) -> tuple[int, int]:
+        """Rows in the live schema, and its position."""
+        row = self.connection.execute(
+            "select (select count(*) from counters.reaction), (select next_offset from counters.position)"
+        ).fetchone()
+        assert row is not None
+        return row[0], row[1]
+
+
+def connected(url: str, autocommit: bool = True) -> Connection[Any]:
+    connection = psycopg.connect(url, autocommit=autocommit)
+    register(connection.adapters)
+    return connection
+
+
+@pytest.fixture
+def stage(servers: Environment, scratch_database: str) -> Iterator[Stage]:
+    with connected(scratch_database) as connection:
+        for schema in ("counters", "counters_next", "counters_old"):
+            connection.execute(f"drop schema if exists {schema} cascade".encode())
+        with connection.transaction():
+            for statement in (
+                *table_statements(PROJECTION, "counters"),
+                *index_statements(PROJECTION, "counters"),
+            ):
+                connection.execute(statement.encode())
+        own = replace(servers, read_database_url=scratch_database)
+        work = Rebuild(PROJECTION, own, connection, lambda *_: None, processes=1)
+        sibling, _ = work.begin_or_resume(Kind.NEXT, "counters_next", {ENGAGEMENT: (0, 0)})
+        work.merge(sibling.at(Phase.MERGING), Report("counters", "counters_next"))
+        connection.execute(
+            "insert into counters.position (topic, partition, next_offset, epoch, owner)"
+            " values ('engagement', 0, 0, 0, 'test')"
+        )
+        ids, changes = Ids(), Changes()
+        changes.set(REACTION, (ids(), ids()), "edge", ids(), (True, "like", ids(), 1))
+        yield Stage(scratch_database, connection, changes)
+
+
+def test_a_batch_under_way_is_taken_along(stage: Stage) -> None:
+    with connected(stage.url, autocommit=False) as worker:
+        stage.apply(worker, "counters")
+        swapped: list[swap.Swapped] = []
+        swapping = threading.Thread(target=lambda: swapped.append(stage.swap()))
+        swapping.start()
+        wait_until(20, stage.waits)
+        worker.commit()
+        swapping.join(60)
+    assert len(swapped) == 1
+    assert stage.kept() == (1, 1)
+
+
+def test_without_its_locks_the_batch_is_lost(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(swap, "_lock", lambda connection, schema: None)
+    with connected(stage.url, autocommit=False) as worker:
+        stage.apply(worker, "counters")
+        stage.swap()
+        worker.commit()
+    assert stage.kept() == (0, 0)
+
+
+def test_a_live_schema_that_is_behind_is_not_replaced(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(swap, "ATTEMPTS_MAX", 2)
+    stage.advance({ENGAGEMENT: 1})
+    with pytest.raises(swap.NotSwapped, match="engagement/0"):
+        stage.swap()
+    assert stage.kept() == (0, 0)
+
+
+def test_the_epoch_of_the_live_owner_goes_along(stage: Stage) -> None:
+    stage.connection.execute("update counters.position set epoch = 7, owner = 'worker'")
+    stage.swap()
+    rows = stage.connection.execute("select epoch, owner from counters.position").fetchall()
+    assert rows == [(7, "worker")]
