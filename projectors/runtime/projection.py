@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from projectors.runtime.changes import Changes, CountTable, Table
+from projectors.runtime.parking_keys import ParkingKeys, parking_keys
 from schemas.types import Event
 
 
@@ -26,6 +27,7 @@ class PostgresProjection:
     effects: str = ""
     sweep_effects: str = ""
     count_tables: tuple[CountTable, ...] = ()
+    parking_keys: Callable[[Event], ParkingKeys] = parking_keys  # what waits behind an event that is parked
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class RedisProjection:
     fold: Callable[[Sequence[Event]], Any]
     functions_lua: Path
     reads_text: bool = False
+    parking_keys: Callable[[Event], ParkingKeys] = parking_keys
 
 
 Projection = PostgresProjection | RedisProjection

@@ -27,6 +27,9 @@ class WorkerSettings:
     starting_seconds: float = 60.0  # watchdog: no first assignment
     stopping_seconds: float = 5.0  # watchdog: a stop or crash does not end
     stalled_seconds: float = 45.0  # watchdog: a partition has lag and does not advance
+    parked_window_seconds: float = 300.0  # breaker: what was parked so long ago counts no more
+    parked_records_max: float = 100  # breaker: more records in that time stop the projection
+    parked_causes_max: float = 10  # breaker: and so do more kinds of errors
 
     @property
     def fence_seconds(self) -> float:
