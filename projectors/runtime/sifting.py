@@ -136,8 +136,10 @@ def _classify(
         if wrong is not None and name == NEVER_PARKED:
             sifted.ended_at, sifted.ended_by = index, wrong
             break
-        if wrong is not None or (name != NEVER_PARKED and not taken.isdisjoint(keys)):
-            sifted.parked.append(parked_of(place, record, keys, name, wrong))
+        behind = name != NEVER_PARKED and not taken.isdisjoint(keys)
+        if wrong is not None or behind:
+            # Behind another it was never tried by itself, whatever is known of it.
+            sifted.parked.append(parked_of(place, record, keys, name, None if behind else wrong))
             taken.update(keys)
         else:
             sifted.free.append(index)
