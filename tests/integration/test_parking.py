@@ -103,8 +103,8 @@ class Viral:
             post_id=self.post.post_id, post_author_id=self.author, **more,
         )  # fmt: skip
 
-    def like(self, actor: UUID, occurred_at: int | None = None) -> Any:
-        return self.by(PostLiked, actor, occurred_at, reaction="like")
+    def like(self, actor: UUID) -> Any:
+        return self.by(PostLiked, actor, reaction="like")
 
     def erasure(self, person: UUID) -> UserErased:
         event_id = self.ids()
@@ -160,7 +160,7 @@ def test_a_poison_like_on_a_viral_post_parks_nothing_but_itself(engine: Engine, 
     poison, unstorable, refused = viral.people[:3]
     faults: list[Event] = [
         viral.like(poison),
-        viral.like(unstorable, occurred_at=1 << 61),  # no day of ours
+        viral.by(PostBookmarked, unstorable, occurred_at=-(1 << 63)),  # beyond eight bytes, from PostgreSQL's epoch
         viral.by(PostBookmarked, refused, occurred_at=1 << 60),  # no timestamp of PostgreSQL's
     ]
     behind = viral.by(PostUnliked, poison)
@@ -178,7 +178,7 @@ def test_a_poison_like_on_a_viral_post_parks_nothing_but_itself(engine: Engine, 
     rows = engine.rows(PARKED)
     assert [row[3:5] for row in rows] == [
         ("poison", "PostLiked"),
-        ("poison", "PostLiked"),
+        ("poison", "PostBookmarked"),
         ("poison", "PostBookmarked"),
         ("behind", "PostUnliked"),
         ("poison", "PostLiked"),
@@ -225,7 +225,7 @@ def test_a_poison_like_on_a_viral_post_parks_nothing_but_itself(engine: Engine, 
 def test_what_waits_follows_by_itself_once_what_stands_before_it_is_dropped(engine: Engine, workers: Workers) -> None:
     viral, log = Viral(2, people=2), Log(engine.environment)
     one, other = viral.people
-    poison, again = viral.like(one, occurred_at=1 << 61), viral.like(one)
+    poison, again = viral.by(PostBookmarked, one, occurred_at=1 << 60), viral.by(PostBookmarked, one)
     log.append([viral.post, poison, again, viral.like(other)])
     workers.start(**SOON)
     assert_caught_up(engine, workers)
@@ -233,14 +233,15 @@ def test_what_waits_follows_by_itself_once_what_stands_before_it_is_dropped(engi
     assert (first["state"], second["state"]) == ("poison", "behind")
     parked_command(engine, "drop", first["id"], "--reason", "its time is none")
     wait_until(30, lambda: not engine.rows(PARKED))
-    assert engine.rows("select likes from counters.post_count") == [(2,)]
+    assert engine.rows("select active from counters.bookmark") == [(True,)]
+    assert engine.rows("select likes from counters.post_count where likes > 0") == [(1,)]
     assert parked_command(engine, "list", "counters")["parked"] == []
 
 
 def test_an_erasure_ends_what_is_parked_and_is_never_parked(engine: Engine, workers: Workers) -> None:
     viral, log = Viral(3, people=3), Log(engine.environment)
     poison, stays, _ = viral.people
-    events: list[Event] = [viral.post, viral.like(poison), viral.like(stays, occurred_at=1 << 61)]
+    events: list[Event] = [viral.post, viral.like(poison), viral.by(PostBookmarked, stays, occurred_at=1 << 60)]
     log.append(events)
     worker = workers.start("-c", FAULTY, FAULTS=str(poison), **SOON)
     assert_caught_up(engine, workers)
