@@ -1,7 +1,8 @@
 """Nobody reads with a dead person's token, and a read that demands a position waits for it, or says that it could not.
 
 Both questions are one statement, so that a read costs one round trip for them. The statement is asked again, every 5 ms
-growing to 25, until the projections that the endpoint uses have passed the demanded position.
+growing to 25, until the projections that the endpoint uses have passed the demanded position. A record that one of them
+has set aside, or that was dropped, is passed and yet not there: such a read is stale at once.
 """
 
 import time
@@ -29,10 +30,17 @@ BEARER_SQL: LiteralString = """
 select %(viewer)s::uuid is null
        or exists (select from profiles.person where user_id = %(viewer)s::uuid and created_event is not null) as known,
        exists (select from profiles.erased where user_id = %(viewer)s::uuid) as erased,
-       {reached} as reached
+       {reached} as reached,
+       {parked} as parked
 """
 REACHED_SQL: LiteralString = """coalesce((select next_offset from {projection}.position
     where topic = %(topic)s and partition = %(partition)s), 0) >= %(offset)s"""
+
+PARKED_SQL: LiteralString = """exists (select from {projection}.parked where topic = %(topic)s
+    and partition = %(partition)s and record_offset = %(offset)s - 1)
+    or exists (select from {projection}.dropped where topic = %(topic)s
+    and partition = %(partition)s and record_offset = %(offset)s - 1)"""
+IS_PARKED_SQL: LiteralString = "select " + PARKED_SQL.format(projection="feed") + " as parked"
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ def token_secret() -> bytes:
 
 
 def admit(viewer_id: UUID | None, demand: Demand, projections: Sequence[str]) -> str:
-    """FRESH once the projections have what is demanded, STALE when that took too long.
+    """FRESH once the projections have what is demanded, STALE when that took too long, or one has set it aside.
 
     Raises Unauthenticated when the viewer is erased, or nobody. Someone who registered a moment ago is waited for.
     """
@@ -82,6 +90,8 @@ def admit(viewer_id: UUID | None, demand: Demand, projections: Sequence[str]) ->
         state = database.row(_statement(readers), parameters)
         if state is None or state.erased:
             raise Unauthenticated("The bearer of this token is not here any more")
+        if state.known and state.parked:
+            return STALE
         if state.known and state.reached:
             return FRESH if demand.satisfiable else STALE
         if not waiting.again():
@@ -94,6 +104,13 @@ def admit(viewer_id: UUID | None, demand: Demand, projections: Sequence[str]) ->
 def reads(projection: str, topic: str) -> bool:
     """Whether a projection in PostgreSQL reads a topic; the feed's positions are in Redis, see feed/home.py."""
     return projection != "feed" and projection in topics().get(topic, {}).get("readers", ())
+
+
+def parked_in_feed(position: Position) -> bool:
+    """Whether the record before the position is one that the warm feeds do not have."""
+    parameters = {"topic": position.topic, "partition": position.partition, "offset": position.offset}
+    found = database.row(IS_PARKED_SQL, parameters)
+    return found is not None and bool(found.parked)
 
 
 class Waiting:
@@ -116,4 +133,5 @@ class Waiting:
 def _statement(readers: tuple[str, ...]) -> LiteralString:
     # The names come from topics.yaml and the views, never from a request.
     reached = " and ".join(REACHED_SQL.format(projection=name) for name in readers) or "true"
-    return BEARER_SQL.format(reached=reached)
+    parked = " or ".join(PARKED_SQL.format(projection=name) for name in readers) or "false"
+    return BEARER_SQL.format(reached=reached, parked=parked)

@@ -153,6 +153,10 @@ class Codec:
                     raise MalformedRecord(f"not a {codec.name}: it ends before its subject") from error
         return needed
 
+    def type_name(self, value: bytes) -> str:
+        """The event's type, of which the rest of the record need not be right. Raises as `decode` does."""
+        return self._reader(value)[0].name
+
     def decode(self, value: bytes, unseal: Unseal | None = None) -> Event:
         """The event of a record's value; sealed fields are None without `unseal`.
 

@@ -7,15 +7,22 @@ import json
 import sys
 from typing import Any
 
+import httpx2
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.common.schema_registry_client import ConfigCompatibilityLevel, ServerConfig
+from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from schemas.catalogue import event_schemas
-from schemas.codec import Codec
+from schemas.codec import Codec, UnknownEventType
 
 # Without a limit of its own the client waits for ever for a registry that hangs.
 ANSWER_SECONDS = 5
+NOT_FOUND = 404
 COMPATIBILITY = ConfigCompatibilityLevel.FULL_TRANSITIVE
+
+
+class RegistryAway(ConnectionError):
+    """The registry does not answer now; what was asked for may be there."""
 
 
 def register(registry_url: str) -> dict[str, int]:
@@ -45,7 +52,14 @@ def open_codec(registry_url: str) -> Codec:
     client = _client(registry_url)
 
     def writer_schema(schema_id: int) -> tuple[str, dict[str, Any]]:
-        avro = json.loads(str(client.get_schema(schema_id).schema_str))
+        try:
+            avro = json.loads(str(client.get_schema(schema_id).schema_str))
+        except SchemaRegistryError as error:
+            if error.http_status_code == NOT_FOUND:
+                raise UnknownEventType(f"schema {schema_id} is not registered") from error
+            raise RegistryAway(str(error)) from error
+        except (OSError, httpx2.HTTPError) as error:
+            raise RegistryAway(str(error)) from error
         return f"{avro['namespace']}.{avro['name']}", avro
 
     return Codec(schema_ids(registry_url), writer_schema)

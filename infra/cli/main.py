@@ -15,6 +15,7 @@ from infra.cli import (
     events,
     lag,
     logs,
+    parked,
     purge,
     rebuild,
     repair_log,
@@ -56,6 +57,7 @@ for command in (
 application.add_typer(admin.application, name="admin")
 application.add_typer(bench.application, name="bench")
 application.add_typer(events.application, name="events")
+application.add_typer(parked.application, name="parked")
 
 
 def main() -> None:

@@ -22,8 +22,15 @@ ANSWER_SECONDS_MAX = 30
 
 def declared() -> dict[str, dict[str, Any]]:
     """What the file says, by name without prefix."""
-    topics: dict[str, dict[str, Any] | None] = yaml.safe_load(TOPICS_FILE.read_text())["topics"]
-    return {name: entry or {} for name, entry in topics.items()}
+    found = yaml.safe_load(TOPICS_FILE.read_text())
+    topics: dict[str, dict[str, Any] | None] = found["topics"]
+    dead_letters = {name: {"partitions": found["dead_letters"]["partitions"]} for name in dead_letters_of(found)}
+    return {name: entry or {} for name, entry in topics.items()} | dead_letters
+
+
+def dead_letters_of(found: dict[str, Any]) -> list[str]:
+    """The topics that hold copies of parked records, by name without prefix."""
+    return list(found["dead_letters"]["topics"])
 
 
 def create(environment: Environment) -> list[str]:

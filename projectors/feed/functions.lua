@@ -221,7 +221,8 @@ end
 --   -> 'applied' | 'already' | 'refused'
 --
 -- One batch of one partition on one shard: sets and position move together, if the shard stands at or past `previous` and
--- the caller is still the owner. A shard at or past `next` has made this step: 'already'.
+-- the caller is still the owner. A shard at or past `next` has made this step: 'already'. A step from a place to itself is
+-- a record that was set aside and is applied late: it moves nothing, and is made however far the shard is.
 -- packed = msgpack {push = {author or sharer -> items}, remove = {author -> items}, cool = {reader, ...}, leave = {reader, author,
 -- reader, author, ...}, erase = {person, ...}}; what a shard's readers do not concern finds no key there.
 local function apply(keys, args)
@@ -237,7 +238,7 @@ local function apply(keys, args)
   if epoch ~= args[4] or offset < previous then
     return 'refused'
   end
-  if offset >= following then
+  if offset >= following and following > previous then
     return 'already'
   end
   local changes = cmsgpack.unpack(args[7])
@@ -253,7 +254,7 @@ local function apply(keys, args)
     cool(shard, person)
     redis.call('UNLINK', shard .. 'audience:' .. person)
   end
-  redis.call('HSET', keys[1], field, args[3] .. ':' .. epoch)
+  redis.call('HSET', keys[1], field, string.format('%.0f', math.max(offset, following)) .. ':' .. epoch)
   return 'applied'
 end
 

@@ -9,6 +9,8 @@ What a statement does, in this order (each step is a CTE; the whole is one autoc
                          the counts: -1 for what the locked old row counted, +1 for what the new one counts
     erased_now, gone_now entries of the sets `erased` and `gone` (the sweeper, runtime/erasure.py, does the rest)
     (effects)            see below
+    parked_now, released_now
+                         what the step sets aside and takes back (runtime/parking_lot.py), where it does
 
 The old values of a row are never taken from the statement's snapshot, which may be older than the row that is locked.
 The update itself keeps them: `was_counted = t.counted` reads the locked version. Those columns are the runtime's own,
@@ -50,6 +52,7 @@ from typing import Any
 from uuid import UUID
 
 from projectors.runtime.changes import Changes, Count, Groups, Key, Table
+from projectors.runtime.parking_lot import Aside, aside_ctes
 from projectors.runtime.projection import PostgresProjection
 from projectors.runtime.stores.arrays import Packed, packer, uuid_array, wire_type
 from projectors.runtime.stores.port import Advance
@@ -70,15 +73,16 @@ class Statement:
     gone: bool
 
 
-def statement_for(projection: PostgresProjection, schema: str, changes: Changes) -> Statement:
+def statement_for(projection: PostgresProjection, schema: str, changes: Changes, with_aside: bool = False) -> Statement:
     """The statement for the kinds of changes in this batch; equal kinds have the same statement, so it is prepared
     once."""
     names = tuple(sorted(name for name, rows in changes.rows.items() if rows))
-    return _compose(projection.name, schema, names, bool(changes.erased), bool(changes.gone), _Known(projection))
+    known = _Known(projection)
+    return _compose(projection.name, schema, names, bool(changes.erased), bool(changes.gone), known, with_aside)
 
 
-def parameters(statement: Statement, step: Advance, changes: Changes) -> list[Any]:
-    """The statement's values: the step of the position, then an array for each column."""
+def parameters(statement: Statement, step: Advance, changes: Changes, aside: Aside | None = None) -> list[Any]:
+    """The statement's values: the step of the position, then an array for each column, then what is set aside."""
     values: list[Any] = [
         step.partition.topic,
         step.partition.number,
@@ -93,6 +97,8 @@ def parameters(statement: Statement, step: Advance, changes: Changes) -> list[An
         if wanted:
             values.append(uuid_array(list(entries)))
             values.append(uuid_array(list(entries.values())))
+    if aside is not None:
+        values.extend(aside.parameters())
     return values
 
 
@@ -163,7 +169,9 @@ class _Known:
 
 
 @lru_cache(maxsize=1_000)
-def _compose(_name: str, schema: str, names: tuple[str, ...], erased: bool, gone: bool, known: _Known) -> Statement:
+def _compose(
+    _name: str, schema: str, names: tuple[str, ...], erased: bool, gone: bool, known: _Known, with_aside: bool
+) -> Statement:
     projection = known.projection
     tables = tuple(table for table in projection.tables if table.name in names)
     unknown = set(names) - {table.name for table in tables}
@@ -194,6 +202,9 @@ def _compose(_name: str, schema: str, names: tuple[str, ...], erased: bool, gone
                 ctes.append(_unchanged(table))
         ctes.append(projection.effects.strip().replace("{schema}", schema))
         answers.append("(select count(done::text) from effect as done)")
+    if with_aside:
+        here = "(select $1::text as topic, $2::integer as partition from advanced)"
+        ctes.append(aside_ctes(schema, here, next(next_parameter), next(next_parameter)))
     # Scalar subqueries of a select list are run in their order, so that tables are written in the same order
     # everywhere.
     sql = "with " + ",\n".join(ctes) + "\nselect " + ",\n  ".join(answers)

@@ -163,6 +163,22 @@ class Sweeper:
                 row = await cursor.fetchone()
                 if row is None or row[0] < CHUNK_ROWS:
                     break
+        if name == "erased":
+            await connection.execute(self._parked_statement(), (subjects,))
+
+    def _parked_statement(self) -> str:
+        """Deletes what is parked, or was dropped, of these people: nothing of it is to be applied any more."""
+        schema = self.schema
+        return f"""
+with swept as (
+  delete from {schema}.parked where subject_id = any($1::uuid[]) returning subject_id),
+forgotten as (
+  delete from {schema}.dropped where subject_id = any($1::uuid[]))
+update {schema}.erased as e
+   set rows_deleted = e.rows_deleted || jsonb_build_object(
+         'parked', coalesce((e.rows_deleted ->> 'parked')::bigint, 0) + s.n)
+  from (select subject_id, count(*) as n from swept group by subject_id) as s
+ where e.user_id = s.subject_id"""
 
     async def _scan(self, connection: AsyncConnection[Any], name: str, subjects: list[UUID]) -> None:
         """The same for what is found without an index. Nobody adds to it any more, so that the end stands still."""

@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import faust
@@ -24,16 +25,20 @@ import structlog
 from aiokafka.protocol.group import LeaveGroupRequest
 
 from projectors.runtime import logs, retrying
+from projectors.runtime.dead_letters import DeadLetters
 from projectors.runtime.erasure import Sweeper
 from projectors.runtime.groups import group_of
 from projectors.runtime.last_records import LastRecords
 from projectors.runtime.live_transport import Transport
 from projectors.runtime.log_ends import LogEnds
+from projectors.runtime.parking import Parking, PassedAfterParked
+from projectors.runtime.parking_lot import ParkingLot
 from projectors.runtime.projection import PostgresProjection, Projection
 from projectors.runtime.projector import Projector, open_projector
 from projectors.runtime.settings import WorkerSettings, worker_settings
 from projectors.runtime.sibling_sweeps import SiblingSweeper
 from projectors.runtime.stores.port import Partition
+from projectors.runtime.stores.postgres import PostgresStore, connect
 from projectors.runtime.watchdog import Watchdog
 from projectors.runtime.worker import Holdings, Worker
 from shared.environment import Environment, environment
@@ -86,7 +91,10 @@ class LiveWorker:
         self._ends = LogEnds(environment)
         self._holdings = Holdings()
         self.app = make_app(projector.projection, environment, settings)
-        self._worker = Worker(projector, self._holdings, lambda error: self.app.add_future(self.app.crash(error)))
+        self._parking, self._dead_letters = parking_of(projector, environment, self._holdings, settings)
+        self._worker = Worker(
+            projector, self._holdings, lambda error: self.app.add_future(self.app.crash(error)), self._parking
+        )
         transport = Transport(self.app.conf.broker_consumer, self.app)
         transport.store, transport.holdings, transport.settings = projector.store, self._holdings, settings
         transport.topic_prefix, transport.last_records = environment.topic_prefix, LastRecords(environment)
@@ -97,6 +105,7 @@ class LiveWorker:
         # Faust's own supervisor would restart the agent behind the batch that failed.
         self.app.agent(topic, name="projector", supervisor_strategy=mode.CrashingSupervisor)(self.consume)
         self.app.task(self.check_positions)
+        self.app.task(self.tend_parked)
         self.app.task(self.report)
         if isinstance(projector.projection, PostgresProjection):
             self.app.task(Sweeper(projector.projection, environment, self._ends).run)
@@ -110,6 +119,12 @@ class LiveWorker:
         while not self.app.should_stop:
             await asyncio.sleep(self._settings.check_seconds)
             await self._worker.check_positions()
+
+    async def tend_parked(self) -> None:
+        while not self.app.should_stop:
+            await asyncio.sleep(self._settings.check_seconds)
+            await self._parking.tend(self._worker.alone)
+            await self._dead_letters.copy(dict(self._holdings.epochs))
 
     async def report(self) -> None:
         """A line with what was applied, every ten seconds in which something was."""
@@ -139,7 +154,9 @@ class LiveWorker:
         return bool(self.app._crashed.is_set() or self.app._stopped.is_set())
 
     def applied(self) -> Mapping[Partition, int]:
-        return dict(self._holdings.applied)
+        """Without what stands still on purpose: a new process would not mend it."""
+        unmoved = self._parking.unmoved()
+        return {place: offset for place, offset in self._holdings.applied.copy().items() if place not in unmoved}
 
     def store_failed_at(self) -> float:
         return retrying.failed_at()
@@ -156,6 +173,18 @@ class LiveWorker:
 
     def watch(self) -> None:
         Watchdog(self, self._ends, self._settings).start()
+
+
+def parking_of(
+    projector: Projector, environment: Environment, holdings: Holdings, settings: WorkerSettings
+) -> tuple[Parking, DeadLetters]:
+    """What sets a projection's records aside, wherever its store is, and what copies them."""
+    projection, store = projector.projection, projector.store
+    connecting = partial(connect, environment.read_database_url)
+    lot = ParkingLot(projection.name, connecting)
+    aside = store if isinstance(store, PostgresStore) else PassedAfterParked(store, lot)
+    copies = DeadLetters(projection.name, ParkingLot(projection.name, connecting), environment)
+    return Parking(projection, aside, projector.reader, lot, holdings, settings), copies
 
 
 def run(projection: Projection, environment: Environment, settings: WorkerSettings) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from projectors.runtime.parking_lot import parking_ddl
 from projectors.runtime.stores.port import Advance, Beginning, Fence, Outcome, Partition
 
 FENCE_LOCK_TIMEOUT_SECONDS = 5
@@ -33,7 +34,7 @@ create table if not exists {schema}.position (
   advanced_at timestamptz not null default clock_timestamp(),
   primary key (topic, partition)
 ) with (fillfactor = 50);
-""" + "".join(sets)
+""" + "".join([*sets, parking_ddl(schema)])
 
 
 def _set_ddl(schema: str, name: str, column: str) -> str:

@@ -21,6 +21,7 @@ from psycopg import AsyncConnection, sql
 
 from projectors.runtime.apply import added_columns, has_gone
 from projectors.runtime.changes import CountTable, Table
+from projectors.runtime.parking_lot import parking_ddl
 from projectors.runtime.position import position_ddl
 from projectors.runtime.projection import PostgresProjection, Projection, RedisProjection
 from shared.environment import Environment, environment
@@ -34,7 +35,7 @@ _INDEX = re.compile(r"create index if not exists (\w+) on (\w+) (.*)", re.DOTALL
 async def prepare(environment: Environment, projections: Sequence[Projection]) -> None:
     """Brings the read database and Redis to what these projections declare. Repeating changes nothing."""
     of_postgres = [each for each in projections if isinstance(each, PostgresProjection)]
-    if of_postgres:
+    if projections:
         connection = await AsyncConnection.connect(environment.read_database_url, autocommit=True)
         async with connection:
             # `if not exists` tells of everything that does.
@@ -49,6 +50,12 @@ async def prepare(environment: Environment, projections: Sequence[Projection]) -
                     if projection.name == "notifications" and DELIVERY_SQL.exists():
                         await connection.execute(DELIVERY_SQL.read_bytes())
                         await _grant(connection, "delivery", environment)
+                for each in projections:
+                    if isinstance(each, RedisProjection):
+                        # What is set aside must outlive a flush.
+                        await connection.execute(f"create schema if not exists {each.name}".encode())
+                        await connection.execute(parking_ddl(each.name).encode())
+                        await _grant(connection, each.name, environment)
     functions = [each for each in projections if isinstance(each, RedisProjection)]
     if functions:
         with redis.Redis.from_url(environment.redis_url) as server:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from projectors.runtime.changes import Changes, CountTable, Table
+from projectors.runtime.parking_keys import ParkingKeys, parking_keys
 from schemas.types import Event
 
 
@@ -27,6 +28,7 @@ class PostgresProjection:
     sweep_effects: str = ""
     count_tables: tuple[CountTable, ...] = ()
     computes_with_ids: bool = False  # whether the fold does more with ids than carry, compare and list them
+    parking_keys: Callable[[Event], ParkingKeys] = parking_keys  # what waits behind an event that is parked
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class RedisProjection:
     fold: Callable[[Sequence[Event]], Any]
     functions_lua: Path
     reads_text: bool = False
+    parking_keys: Callable[[Event], ParkingKeys] = parking_keys
 
 
 Projection = PostgresProjection | RedisProjection

@@ -18,7 +18,7 @@ class Projector:
     def __init__(self, projection: Projection, store: Store, reader: Reader) -> None:
         self.projection = projection
         self.store = store
-        self._reader = reader
+        self.reader = reader
 
     async def changes_of(self, values: Sequence[bytes | None]) -> Any:
         """What these records change. Deleted records (null values) change nothing; they only advance the position.
@@ -27,8 +27,8 @@ class Projector:
         """
         present = [value for value in values if value is not None]
         what = f"loading the keys of {self.projection.name}"
-        await retrying(what, lambda: self._reader.load_keys(present), (psycopg.OperationalError,))
-        return self.projection.fold(self._reader.read(present))
+        await retrying(what, lambda: self.reader.load_keys(present), (psycopg.OperationalError,))
+        return self.projection.fold(self.reader.read(present))
 
     async def positions(self) -> dict[Partition, Fence]:
         """The store's positions, asked again for a while when it is away."""

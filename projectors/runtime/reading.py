@@ -33,6 +33,15 @@ class Reader:
         if subjects:
             await asyncio.to_thread(self._keys.load, subjects)
 
+    def type_name(self, value: bytes) -> str:
+        """The type of the event, whose own fields may still be unreadable. Raises as `read` does."""
+        return self._codec.type_name(value)
+
+    def require_subject(self, value: bytes) -> None:
+        """Raises what `load_keys` would raise because of this very record."""
+        if self._keys is not None:
+            self._codec.subjects((value,))
+
     def read(self, values: Sequence[bytes]) -> list[Event]:
         """The events of these records.
 

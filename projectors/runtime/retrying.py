@@ -1,15 +1,20 @@
-"""Transient trouble is retried in place with back-off for a bounded time; everything else is raised at once."""
+"""Transient trouble is retried in place with back-off until it is over; everything else is raised at once.
+
+Nothing is skipped meanwhile: whoever waits here holds its partition. A server that is away for an hour costs a line of
+log now and then; a process that ended for it would only be started to wait for the same.
+"""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
 
-RETRY_SECONDS = 20.0
 FIRST_DELAY_SECONDS = 0.05
 DELAY_SECONDS_MAX = 1.0
+LOGGED_AGAIN_SECONDS = 10.0  # the first failures are logged one by one, then one in so long
 
 Answer = TypeVar("Answer")
 log = structlog.get_logger()
@@ -26,20 +31,25 @@ async def retrying(
     what: str,
     attempt: Callable[[], Awaitable[Answer]],
     transient: tuple[type[Exception], ...],
-    seconds: float = RETRY_SECONDS,
+    seconds: float = math.inf,
 ) -> Answer:
     """What `attempt` answers. Its `transient` errors are logged and tried again, raised once `seconds` are over."""
-    deadline = time.monotonic() + seconds
+    clock = asyncio.get_running_loop().time
+    began = logged_at = clock()
     delay = FIRST_DELAY_SECONDS
     while True:
         try:
             return await attempt()
         except transient as error:
             _note_failure()
-            if time.monotonic() + delay > deadline:
+            now = clock()
+            if now + delay > began + seconds:
                 raise
-            message = str(error).partition("\n")[0]
-            log.warning("retrying", during=what, error=type(error).__name__, message=message)
+            if delay < DELAY_SECONDS_MAX or now - logged_at >= LOGGED_AGAIN_SECONDS:
+                logged_at = now
+                message = str(error).partition("\n")[0]
+                name = type(error).__name__
+                log.warning("retrying", during=what, error=name, message=message, seconds=round(now - began, 1))
             await asyncio.sleep(delay)
             delay = min(delay * 2, DELAY_SECONDS_MAX)
 

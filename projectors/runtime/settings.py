@@ -30,7 +30,10 @@ class WorkerSettings:
     starting_seconds: float = 30.0  # watchdog: the same before the first fence, on a machine that starts everything
     stopping_seconds: float = 5.0  # watchdog: a stop or crash does not end
     stalled_seconds: float = 10.0  # watchdog: there is lag, the store fails at nothing, and no partition advances
-    starved_seconds: float = 30.0  # watchdog: a partition has lag and does not advance, while others do
+    starved_seconds: float = 60.0  # watchdog: a partition has lag and does not advance, while others do
+    parked_window_seconds: float = 300.0  # breaker: what was parked so long ago counts no more
+    parked_records_max: float = 100  # breaker: more records in that time stop the projection
+    parked_causes_max: float = 10  # breaker: and so do more kinds of errors
 
     @property
     def fence_seconds(self) -> float:

@@ -6,15 +6,17 @@ Kafka or a database: the live worker and the simulation run the same code.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
 
 from projectors.runtime.last_records import event_of
+from projectors.runtime.parking import Parking, StoreApply
 from projectors.runtime.projector import Projector
-from projectors.runtime.stores.port import Advance, Fence, Outcome, Partition
+from projectors.runtime.stores.port import Advance, Fence, Outcome, Partition, Unstorable
 
 log = structlog.get_logger()
 
@@ -90,36 +92,82 @@ class Holdings:
 class Worker:
     """Folds a batch while the one before is being applied; they are applied one after the other."""
 
-    def __init__(self, projector: Projector, holdings: Holdings, crash: Callable[[BaseException], None]) -> None:
-        """`crash` is told of the first error of an apply; it must end the process."""
+    def __init__(
+        self,
+        projector: Projector,
+        holdings: Holdings,
+        crash: Callable[[BaseException], None],
+        parking: Parking | None = None,
+    ) -> None:
+        """`crash` is told of the first error of an apply; it must end the process. Without `parking` a record that
+        cannot be applied is such an error."""
         self._projector = projector
         self._holdings = holdings
         self._crash = crash
+        self._parking = parking
+        self._turn = asyncio.Lock()
         self._applying: asyncio.Task[None] | None = None
         self.applied_records = 0
 
     async def take(self, fetched: Fetched) -> None:
         """Begins to apply a batch, once the one before is applied. Raises what that one, or this one's fold, raised."""
+        async with self._turn:
+            await self._take(fetched)
+
+    async def _take(self, fetched: Fetched) -> None:
+        parking = self._parking
         if not self._holdings.holds(fetched):
             return
-        changes = await self._projector.changes_of([record.value for record in fetched.records])
+        if parking is not None and not parking.ready_for(fetched) and not await parking.admits(fetched):
+            return
+        version = 0 if parking is None else parking.version
+        careful = parking is not None and not parking.ready_for(fetched)
+        changes: Any = None
+        if not careful:
+            try:
+                changes = await self._projector.changes_of([record.value for record in fetched.records])
+            except Exception:
+                if parking is None:
+                    raise
+                careful = True
         if self._applying is not None:
             await self._applying
-        self._applying = asyncio.create_task(self.apply(fetched, changes))
+        if parking is not None and (careful or parking.version != version):
+            self._applying = asyncio.create_task(parking.carefully(fetched, self.apply))
+        else:
+            self._applying = asyncio.create_task(self._apply_or_park(fetched, changes))
         self._applying.add_done_callback(self._crash_on_error)
         await asyncio.sleep(0)  # sends the statement before the next fold begins
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """A time in which no batch is applied."""
+        async with self._turn:
+            await self.finish()
+            yield
 
     async def finish(self) -> None:
         """Waits for the batch that is being applied."""
         if self._applying is not None:
             await self._applying
 
-    async def apply(self, fetched: Fetched, changes: Any) -> None:
-        """Raises PositionError when the store refuses a batch that this worker still believes to own."""
+    async def _apply_or_park(self, fetched: Fetched, changes: Any) -> None:
+        try:
+            await self.apply(fetched, changes)
+        except Unstorable:
+            if self._parking is None:
+                raise
+            await self._parking.carefully(fetched, self.apply)
+
+    async def apply(self, fetched: Fetched, changes: Any, store_apply: StoreApply | None = None) -> None:
+        """Raises PositionError when the store refuses a batch that this worker still believes to own, and Unstorable.
+
+        `store_apply` is called in place of the store's own.
+        """
         step = Advance(
             fetched.partition, fetched.previous, fetched.next, fetched.epoch, event_of(fetched.records[-1].key)
         )
-        outcome = await self._projector.store.apply(step, changes)
+        outcome = await (store_apply or self._projector.store.apply)(step, changes)
         if outcome is Outcome.REFUSED:
             log.warning("refused", partition=fetched.partition, previous=fetched.previous, epoch=fetched.epoch)
             if self._holdings.holds(fetched):

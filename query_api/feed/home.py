@@ -14,7 +14,7 @@ from typing import LiteralString
 from uuid import UUID
 
 from query_api import database
-from query_api.consistency import Waiting
+from query_api.consistency import Waiting, parked_in_feed
 from query_api.feed.candidates import followees, home_candidates
 from query_api.feed.placing import Candidates
 from schemas.catalogue import topics
@@ -117,7 +117,7 @@ class HomeSkeleton:
             self._leave_alone(trouble)
             return None
         reached = standing.get((demanded.topic, demanded.partition), 0) >= demanded.offset
-        return shared.store if reached else None
+        return shared.store if reached and not parked_in_feed(demanded) else None
 
     def _page(self, before: UUID | None, limit: int) -> FeedPage | None:
         """A page of the warm feed, filled first if need be; None when PostgreSQL is to answer alone."""

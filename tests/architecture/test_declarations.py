@@ -21,7 +21,8 @@ from shared.environment import Environment
 from tests.properties.projections import POSTGRES_PROJECTIONS
 
 # The runtime's own: positions, and the sets of people and posts that are gone, which outlive them on purpose.
-RUNTIME_TABLES = {"position", "erased", "gone"}
+# What is parked or was dropped goes with its subject by the sweeper's own statement.
+RUNTIME_TABLES = {"position", "erased", "gone", "parked", "dropped", "breaker"}
 
 
 @pytest.fixture(scope="module")

@@ -92,8 +92,9 @@ HOPS = {
         f"connect {CONNECT_STORE}",
         f"lock {LOCK_STORE}",
         f"statement {constant(STORE + 'postgres.py', 'STATEMENT_TIMEOUT_SECONDS')}",
-        f"{number(constant(RETRYING, 'RETRY_SECONDS'))}, pausing {number(constant(RETRYING, 'FIRST_DELAY_SECONDS'))}"
+        f"until it is over, pausing {number(constant(RETRYING, 'FIRST_DELAY_SECONDS'))}"
         f" to {number(constant(RETRYING, 'DELAY_SECONDS_MAX'))}",
+        f"a fence gives up after {number(WORKER.fence_seconds)}",
     ],
     "projector → Redis": [
         f"connect {number(constant(STORE + 'redis.py', 'CONNECT_SECONDS'))}",

@@ -1,5 +1,6 @@
 """The whole log as events: every topic from its first record to the ends seen at a moment, decoded and opened."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -11,6 +12,7 @@ from projectors.runtime.log_ends import LogEnds
 from projectors.runtime.reading import SubjectKeys
 from projectors.runtime.stores.port import Partition
 from schemas.catalogue import topics
+from schemas.codec import MalformedRecord
 from schemas.registration import open_codec
 from schemas.types import Event
 from shared.crypto import KeyRing
@@ -90,9 +92,17 @@ class LogReader:
                 str(message.topic()).removeprefix(self._environment.topic("")), int(message.partition() or 0)
             )
             self._at[place] = max(self._at[place], offset)
+        try:
+            self.events.extend(self._decoded(values))
+        except MalformedRecord:
+            # Bytes that are no event say nothing, to the model as to the projections.
+            for value in values:
+                with contextlib.suppress(MalformedRecord):
+                    self.events.extend(self._decoded([value]))
+
+    def _decoded(self, values: list[Any]) -> list[Event]:
         self._keys.load(self._codec.subjects(values))
-        decode, unseal = self._codec.decode, self._keys.unseal
-        self.events.extend(decode(value, unseal) for value in values)
+        return [self._codec.decode(value, self._keys.unseal) for value in values]
 
     def close(self) -> None:
         self._consumer.close()

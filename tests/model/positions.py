@@ -59,6 +59,17 @@ def beyond(stands: Mapping[str, Offsets], ends: Mapping[Partition, int]) -> bool
     return any(offset > ends.get(partition, 0) for offsets in stands.values() for partition, offset in offsets.items())
 
 
+def parked(connection: psycopg.Connection[Any]) -> dict[str, int]:
+    """Projection -> how many records it has set aside, where it has some."""
+    found = {}
+    for projection in PROJECTIONS:
+        query = sql.SQL("select count(*) from {}").format(sql.Identifier(projection.name, "parked"))
+        row = connection.execute(query).fetchone()
+        if row and row[0]:
+            found[projection.name] = int(row[0])
+    return found
+
+
 def unswept(connection: psycopg.Connection[Any]) -> Iterator[str]:
     """The erasures and deletions whose rows the sweeper has not all deleted yet, for people."""
     for projection in PROJECTIONS:

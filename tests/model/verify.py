@@ -59,6 +59,7 @@ class Report:
     events: int = 0
     compared: dict[str, int] = field(default_factory=dict)
     first_differences: list[Difference] = field(default_factory=list)
+    parked: dict[str, int] = field(default_factory=dict)  # records set aside, by projection; theirs are differences
     seconds: float = 0.0
 
     def add(self, name: str, compared: int, count: int, differences: list[Difference]) -> None:
@@ -82,6 +83,7 @@ def verify(environment: Environment, timeout_seconds: float) -> Report:
             say(f"making the reference model of {len(reader.events):,} events")
             model = Model(reader.events, forgotten_before(environment))
             report.events = len(reader.events)
+            report.parked = positions.parked(connection)
             for table in TABLES:
                 say(table.name)
                 report.add(table.name, *compare(table, model, rows_of(connection, table)))
@@ -194,6 +196,8 @@ def show(report: Report) -> None:
         for difference in report.first_differences:
             found.add_row(difference.table, difference.key, difference.column, difference.expected, difference.found)
         screen.print(found)
+    for name, count in report.parked.items():
+        screen.print(f"[yellow]{count:,} records are parked in {name}[/]: what they say is missing there")
     colour = "red" if report.differences else "green"
     screen.print(f"[{colour}]{report.differences:,} differences[/] in {report.seconds:.1f} s")
 

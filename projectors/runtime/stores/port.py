@@ -53,6 +53,11 @@ class Advance:
     leader_epoch: int | None = None
 
 
+class Unstorable(Exception):
+    """The store can never take these changes as they are: a value that its tables cannot hold. Its cause says
+    which."""
+
+
 class Outcome(Enum):
     """What became of an `apply`."""
 
@@ -68,7 +73,7 @@ Beginning = Callable[[Sequence[Partition]], Awaitable[Mapping[Partition, int]]]
 class Store(Protocol):
     """A projection's store. Methods are called from one event loop, `apply` never twice at once.
 
-    Transient trouble (a lost connection, a deadlock) is retried inside for at most 20 s, then raised.
+    Transient trouble (a lost connection, a deadlock) is retried inside, with back-off, until it is over.
     """
 
     async def fence(self, partitions: Sequence[Partition], beginning: Beginning) -> dict[Partition, Fence]:
@@ -80,7 +85,7 @@ class Store(Protocol):
         ...
 
     async def apply(self, advance: Advance, changes: Any) -> Outcome:
-        """Applies what the fold answered and moves the position, both or neither."""
+        """Applies what the fold answered and moves the position, both or neither. Raises Unstorable."""
         ...
 
     async def positions(self) -> dict[Partition, Fence]:

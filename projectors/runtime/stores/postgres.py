@@ -4,6 +4,8 @@ One statement matters: a worker frozen in the middle of a transaction of several
 long as it is frozen.
 """
 
+import math
+import struct
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -13,13 +15,17 @@ from psycopg import AsyncConnection, AsyncRawCursor
 from projectors.runtime import position
 from projectors.runtime.apply import parameters, statement_for
 from projectors.runtime.changes import Changes
+from projectors.runtime.parking_lot import Aside
 from projectors.runtime.projection import PostgresProjection
-from projectors.runtime.retrying import RETRY_SECONDS, retrying
+from projectors.runtime.retrying import retrying
 from projectors.runtime.stores.arrays import register
-from projectors.runtime.stores.port import Advance, Beginning, Fence, Outcome, Partition
+from projectors.runtime.stores.port import Advance, Beginning, Fence, Outcome, Partition, Unstorable
 from shared.environment import Environment
 
 STATEMENT_TIMEOUT_SECONDS = 30
+# What lies in the values: they are out of range, null where none may be, too long for an index.
+OF_VALUES = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
+NOT_TO_BE_PACKED = (struct.error, ValueError, TypeError, AttributeError, OverflowError)
 
 Answer = TypeVar("Answer")
 
@@ -64,7 +70,7 @@ class PostgresStore:
         url: str,
         owner: str,
         schema: str = "",
-        retry_seconds: float = RETRY_SECONDS,
+        retry_seconds: float = math.inf,
     ) -> None:
         self.projection = projection
         self.schema = schema or projection.name
@@ -85,13 +91,23 @@ class PostgresStore:
         return await self._retrying("fence", attempt)
 
     async def apply(self, advance: Advance, changes: Changes) -> Outcome:
-        statement = statement_for(self.projection, self.schema, changes)
-        values = parameters(statement, advance, changes)
+        return await self.apply_aside(advance, changes, None)
+
+    async def apply_aside(self, advance: Advance, changes: Changes, aside: Aside | None) -> Outcome:
+        """`apply`, with what the same statement sets aside and takes back."""
+        statement = statement_for(self.projection, self.schema, changes, aside is not None)
+        try:
+            values = parameters(statement, advance, changes, aside)
+        except NOT_TO_BE_PACKED as error:
+            raise Unstorable from error
 
         async def attempt() -> Outcome:
             if self._applying is None or self._applying.closed:
                 self._applying = await connect(self._url)
-            cursor = await self._applying.execute(statement.sql, values, binary=True)
+            try:
+                cursor = await self._applying.execute(statement.sql, values, binary=True)
+            except OF_VALUES as error:
+                raise Unstorable from error
             row = await cursor.fetchone()
             if row is not None and row[0]:
                 return Outcome.APPLIED

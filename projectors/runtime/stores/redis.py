@@ -7,6 +7,7 @@ every feed cold.
 """
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +22,8 @@ from redis import exceptions as redis_errors
 
 from projectors.feed.fold import FeedChanges
 from projectors.runtime.projection import RedisProjection
-from projectors.runtime.retrying import RETRY_SECONDS, retrying
-from projectors.runtime.stores.port import Advance, Beginning, Fence, Outcome, Partition
+from projectors.runtime.retrying import retrying
+from projectors.runtime.stores.port import Advance, Beginning, Fence, Outcome, Partition, Unstorable
 from shared.environment import Environment
 from shared.feed_item import FeedItem
 from shared.feed_store import shard_key, shard_of
@@ -74,7 +75,7 @@ class RedisStore:
     """Fulfils runtime/stores/port.py `Store` over `environment.feed_shards` shards."""
 
     def __init__(
-        self, projection: RedisProjection, environment: Environment, owner: str, retry_seconds: float = RETRY_SECONDS
+        self, projection: RedisProjection, environment: Environment, owner: str, retry_seconds: float = math.inf
     ) -> None:
         self.projection = projection
         self._environment = environment
@@ -102,7 +103,10 @@ class RedisStore:
         if owned is None or owned.epoch != advance.epoch:
             return Outcome.REFUSED
         step = (_field(advance.partition), advance.previous, advance.next, advance.epoch)
-        packed = pack(changes, self._shards)
+        try:
+            packed = pack(changes, self._shards)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise Unstorable from error
 
         async def attempt() -> Outcome:
             async with self._client.pipeline(transaction=False) as pipeline:
