@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from infra.cli import admin, demo, doctor, down, logs, purge, status, tls, up, verify
+from infra.cli import admin, demo, doctor, down, logs, purge, schemas, status, tls, up, verify
 from infra.cli.output import say
 from infra.local.failures import LocalError
 
@@ -29,6 +29,7 @@ for command in (
 ):
     application.command()(command)
 application.add_typer(admin.application, name="admin")
+application.add_typer(schemas.application, name="schemas")
 
 
 def main() -> None:
