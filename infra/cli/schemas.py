@@ -73,7 +73,8 @@ def list_schemas(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"events": rows})
         return
-    table = Table("event", "topic", "partitioned by", "versions", "fields", "sealed", "")
+    table = Table("event", "topic", "partitioned by", "versions", "fields", "sealed", "", box=None)
+    table.columns[0].no_wrap = True
     for row in rows:
         marks = [mark for mark, holds in (("retired", row["retired"]), ("not released", not row["released"])) if holds]
         marks += [f"upcast from {number:04}" for number in row["upcast_from"]]
