@@ -16,12 +16,13 @@ setup: ## Make .venv hold exactly what requirements.lock says
 lock: ## Resolve pyproject.toml into requirements.lock anew
 	@sh infra/local/bootstrap.sh lock
 
-check: setup ## Formatting, lint, import rules, types, generated pages
+check: setup ## Formatting, lint, import rules, types, generated pages, schemas
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports
 	.venv/bin/mypy
 	$(PYTHON) -m infra.docs.event_model --check
+	$(ROOKERY) schemas check
 
 format: setup ## Format, and mend what can be mended mechanically
 	.venv/bin/ruff check --fix .

@@ -15,8 +15,8 @@ import fastavro
 import msgspec
 from fastavro.types import Schema
 
-from schemas.catalogue import EventSchema, event_schemas
-from schemas.types import EVENT_TYPES, Event
+from schemas.contract import Contract, contract
+from schemas.types import Event
 
 MAGIC = struct.Struct(">bI")
 
@@ -39,21 +39,26 @@ class UnknownEventType(LookupError):
     """The record's schema is of an event this process does not know: deploy readers before writers."""
 
 
+class NotWritten(LookupError):
+    """The event is read here and not written: it is retired, or its schema's id is not known."""
+
+
 class _EventCodec:
     """How the fields of one event type cross between Python and Avro."""
 
-    def __init__(self, schema: EventSchema) -> None:
-        self.name = schema.name
-        self.type: type[Any] = EVENT_TYPES[schema.name]
-        self.parsed: Schema = _without_logical_types(schema.avro)
+    def __init__(self, avro: dict[str, Any], event_type: Callable[..., Any]) -> None:
+        self.name: str = avro["name"]
+        self.type = event_type
+        self.parsed: Schema = _without_logical_types(avro)
         self.parsed_array: Schema = fastavro.parse_schema({"type": "array", "items": self.parsed})
-        self.types: Any = list[self.type]  # type: ignore[name-defined]
+        # A version that is upcast has no type of its own, and is read one record at a time.
+        self.types: Any = list[event_type] if isinstance(event_type, type) else None  # type: ignore[valid-type]
         self.one_id: list[str] = []
         self.optional_id: list[str] = []
         self.many_ids: list[str] = []
         self.sealed: list[str] = []
         self.plain: list[str] = []
-        for field in schema.avro["fields"]:
+        for field in avro["fields"]:
             kind, name = field["type"], field["name"]
             if field.get("sealed"):
                 self.sealed.append(name)
@@ -119,21 +124,36 @@ class _EventCodec:
 class Codec:
     """Encodes events of the current schemas and decodes those of any registered version."""
 
-    def __init__(self, schema_ids: Mapping[str, int], writer_schemas: WriterSchemas | None = None) -> None:
-        """`schema_ids` maps event names ("PostLiked") to the registry's ids of the current schemas."""
-        self._by_name = {name: _EventCodec(schema) for name, schema in event_schemas().items()}
-        self._headers = {name: MAGIC.pack(0, schema_id) for name, schema_id in schema_ids.items()}
+    def __init__(
+        self,
+        schema_ids: Mapping[str, int],
+        writer_schemas: WriterSchemas | None = None,
+        of: Contract | None = None,
+    ) -> None:
+        """`schema_ids` maps event names ("PostLiked") to the registry's ids of the current schemas; `of` is the
+        product's contract where none is given."""
+        self._contract = of or contract()
+        schemas, types = self._contract.schemas, self._contract.types
+        self._by_name = {name: _EventCodec(schema.avro, types[name]) for name, schema in schemas.items()}
+        self._headers = {
+            name: MAGIC.pack(0, schema_id) for name, schema_id in schema_ids.items() if not schemas[name].retired
+        }
         self._by_id: dict[int, tuple[_EventCodec, Schema | None]] = {
-            schema_id: (self._by_name[name], None) for name, schema_id in schema_ids.items()
+            schema_id: (self._upcasting(name, schemas[name].avro) or self._by_name[name], None)
+            for name, schema_id in schema_ids.items()
         }
         self._writer_schemas = writer_schemas
 
     def encode(self, event: Event, seal: Seal) -> bytes:
-        """The record's value. Raises ValueError when a field is not what the schema says."""
+        """The record's value. Raises ValueError when a field is not what the schema says, NotWritten for a retired
+        event."""
         name = type(event).__name__
+        header = self._headers.get(name)
+        if header is None:
+            raise NotWritten(f"{name} is retired, or its schema's id is not known: it is read, and not written")
         codec = self._by_name[name]
         out = BytesIO()
-        out.write(self._headers[name])
+        out.write(header)
         fastavro.schemaless_writer(out, codec.parsed, codec.to_avro(event, seal))
         return out.getvalue()
 
@@ -189,7 +209,7 @@ class Codec:
             codec, writer = self._reader(values[same[0]])
             alike = [values[place] for place in same]
             try:
-                events = codec.from_array(alike, unseal) if writer is None else None
+                events = codec.from_array(alike, unseal) if writer is None and codec.types is not None else None
             except (EOFError, ValueError, TypeError, IndexError, msgspec.ValidationError):
                 events = None  # told one by one, so that the error is of the record that is malformed
             for place, event in zip(same, events or [self.decode(value, unseal) for value in alike], strict=True):
@@ -211,10 +231,17 @@ class Codec:
         if self._writer_schemas is None:
             raise UnknownEventType(f"schema {schema_id} is not one of ours")
         subject, avro = self._writer_schemas(schema_id)
-        codec = self._by_name.get(subject.rpartition(".")[2])
+        name = subject.rpartition(".")[2]
+        codec = self._by_name.get(name)
         if codec is None:
             raise UnknownEventType(f"schema {schema_id} is {subject}, which this process does not know")
-        return codec, _without_logical_types(avro)
+        upcasting = self._upcasting(name, avro)
+        return (codec, _without_logical_types(avro)) if upcasting is None else (upcasting, None)
+
+    def _upcasting(self, name: str, avro: dict[str, Any]) -> _EventCodec | None:
+        """What reads a version by its upcaster: as it was written, and then as an event of today."""
+        upcast = self._contract.upcaster(name, avro)
+        return None if upcast is None else _EventCodec(avro, lambda **row: upcast(row))
 
 
 def _long(number: int) -> bytes:

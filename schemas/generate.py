@@ -6,6 +6,7 @@ python -m schemas.generate --check  exit 1 when types.py is not what the schemas
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from schemas.catalogue import HERE, EventSchema, event_schemas
@@ -43,14 +44,15 @@ def _plain(kind: Any) -> str:
 def _default(field: dict[str, Any]) -> str:
     if "default" not in field:
         return ""
-    return " = ()" if field["default"] == [] else " = None"
+    return f" = {() if field['default'] == [] else field['default']!r}"
 
 
 def struct(schema: EventSchema) -> str:
     """The source of one event's struct."""
+    retired = "\n\n    Retired: read for ever, written no more.\n    " if schema.retired else ""
     lines = [
         f"class {schema.name}(msgspec.Struct, frozen=True, gc=False, kw_only=True):",
-        f'    """{schema.avro["doc"]} Topic {schema.topic}, partitioned by {schema.partitioned_by}."""',
+        f'    """{schema.avro["doc"]} Topic {schema.topic}, partitioned by {schema.partitioned_by}.{retired}"""',
         "",
     ]
     for field in schema.avro["fields"]:
@@ -58,9 +60,9 @@ def struct(schema: EventSchema) -> str:
     return "\n".join(lines)
 
 
-def source() -> str:
-    """The whole of types.py, formatted."""
-    schemas = list(event_schemas().values())
+def source(of: Mapping[str, EventSchema] | None = None) -> str:
+    """The whole of types.py, formatted; of the product's events where no others are given."""
+    schemas = list((event_schemas() if of is None else of).values())
     union = "Event = (\n    " + "\n    | ".join(schema.name for schema in schemas) + "\n)"
     table = (
         "EVENT_TYPES: dict[str, type[Event]] = {\n"

@@ -5,6 +5,7 @@ python -m schemas.registration REGISTRY_URL
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
@@ -12,8 +13,9 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.common.schema_registry_client import ConfigCompatibilityLevel, ServerConfig
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from schemas.catalogue import event_schemas
+from schemas.catalogue import EventSchema, event_schemas
 from schemas.codec import Codec, UnknownEventType
+from schemas.contract import Contract
 
 # Without a limit of its own the client waits for ever for a registry that hangs.
 ANSWER_SECONDS = 5
@@ -25,17 +27,20 @@ class RegistryAway(ConnectionError):
     """The registry does not answer now; what was asked for may be there."""
 
 
-def register(registry_url: str) -> dict[str, int]:
-    """Registers the schemas with their compatibility and answers their ids by event name; repeating changes nothing."""
+def register(registry_url: str, of: Mapping[str, EventSchema] | None = None) -> dict[str, int]:
+    """Registers the schemas with their compatibility and answers their ids by event name; repeating changes nothing.
+
+    Raises confluent_kafka.schema_registry.error.SchemaRegistryError for one that the registry refuses.
+    """
     client = _client(registry_url)
     ids = {}
-    for name, schema in event_schemas().items():
+    for name, schema in (event_schemas() if of is None else of).items():
         ids[name] = client.register_schema(schema.subject, _schema(schema.avro))
         client.set_config(schema.subject, ServerConfig(compatibility=COMPATIBILITY))
     return ids
 
 
-def schema_ids(registry_url: str) -> dict[str, int]:
+def schema_ids(registry_url: str, of: Mapping[str, EventSchema] | None = None) -> dict[str, int]:
     """The ids of the current schemas by event name.
 
     Raises confluent_kafka.schema_registry.error.SchemaRegistryError when one is not registered.
@@ -43,11 +48,11 @@ def schema_ids(registry_url: str) -> dict[str, int]:
     client = _client(registry_url)
     return {
         name: _registered_id(client.lookup_schema(schema.subject, _schema(schema.avro)).schema_id)
-        for name, schema in event_schemas().items()
+        for name, schema in (event_schemas() if of is None else of).items()
     }
 
 
-def open_codec(registry_url: str) -> Codec:
+def open_codec(registry_url: str, of: Contract | None = None) -> Codec:
     """A codec that knows the current ids and asks the registry for the schema of an id it has not seen."""
     client = _client(registry_url)
 
@@ -62,7 +67,7 @@ def open_codec(registry_url: str) -> Codec:
             raise RegistryAway(str(error)) from error
         return f"{avro['namespace']}.{avro['name']}", avro
 
-    return Codec(schema_ids(registry_url), writer_schema)
+    return Codec(schema_ids(registry_url, None if of is None else of.schemas), writer_schema, of)
 
 
 def _client(registry_url: str) -> SchemaRegistryClient:

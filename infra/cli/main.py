@@ -19,6 +19,7 @@ from infra.cli import (
     purge,
     rebuild,
     repair_log,
+    schemas,
     status,
     tls,
     topics,
@@ -58,6 +59,7 @@ application.add_typer(admin.application, name="admin")
 application.add_typer(bench.application, name="bench")
 application.add_typer(events.application, name="events")
 application.add_typer(parked.application, name="parked")
+application.add_typer(schemas.application, name="schemas")
 
 
 def main() -> None:

@@ -87,10 +87,10 @@ def _event(facts: Facts, name: str, schema: EventSchema) -> str:
         f"## {name}",
         "",
         f"{schema.avro['doc']} [{schema.path.name}](../{relative(str(schema.path))}), topic `{schema.topic}`, partition"
-        f" by `{schema.partitioned_by}`.",
+        f" by `{schema.partitioned_by}`{_versions(schema)}.",
         "",
         table(("field", "type", "", "what it is"), fields),
-        *_causes(facts.causes(name)),
+        *_causes(facts.causes(name), schema.retired),
         "",
         _answers(facts, name),
         _remains(schema),
@@ -99,7 +99,16 @@ def _event(facts: Facts, name: str, schema: EventSchema) -> str:
     return "\n".join(lines)
 
 
-def _causes(commands: list[CommandFact]) -> list[str]:
+def _versions(schema: EventSchema) -> str:
+    """What is to be said of an event that has been otherwise, or is no longer written."""
+    number = len(schema.released())
+    folder = f"[{number} versions](../{relative(str(schema.released_folder))})"
+    return (f", {folder}" if number > 1 else "") + (", **retired**: read for ever, written no more" * schema.retired)
+
+
+def _causes(commands: list[CommandFact], retired: bool) -> list[str]:
+    if retired:
+        return []
     if not commands:
         return ["**Caused by** no command yet."]
     return [

@@ -18,18 +18,13 @@ from fastavro.utils import generate_one
 from projectors.catalogue import PROJECTIONS
 from schemas import generate
 from schemas.catalogue import HERE, EventSchema, event_schemas, topics
+from schemas.rules import IDS_OF_THINGS
 from schemas.types import EVENT_TYPES
 from shared.ids import time_of
 from tests.schemas.events import EXAMPLES, event_in, example_name, id_fields, schema_of, sealed_fields
 
 SCHEMAS = list(event_schemas().values())
 RELEASED = sorted((HERE / "released").glob("*/*/*.avsc"))
-# Ids of things; every other id is a person's. A new id field is either added here or says `names_person`.
-THINGS = {
-    "event_id", "post_id", "comment_id", "parent_id",
-    "share_id", "reply_to_id", "quote_of_id", "media_ids", "avatar_media_id",
-    "notification_ids", "up_to",
-}  # fmt: skip
 
 
 def test_types_are_generated_from_the_schemas() -> None:
@@ -65,9 +60,9 @@ def test_an_example_is_what_its_type_says(path: Path) -> None:
 def test_every_id_of_a_person_says_so(schema: EventSchema) -> None:
     for field in id_fields(schema):
         named = bool(field.get("names_person"))
-        assert named != (field["name"] in THINGS), (
+        assert named != (field["name"] in IDS_OF_THINGS), (
             f"{schema.name}.{field['name']}: an id is either a person's (names_person is true in the .avsc, so that "
-            "the audit and the erasure find it) or a thing's (THINGS in this test)"
+            "the audit and the erasure find it) or a thing's (IDS_OF_THINGS in schemas/rules.py)"
         )
 
 
@@ -98,7 +93,7 @@ def test_a_released_schema_is_the_current_one_or_still_readable(path: Path) -> N
     released = json.loads(path.read_text())
     current = event_schemas()[released["name"]].avro
     if path == max(path.parent.glob("*.avsc")):
-        assert released == current, f"release the change: add the current schema as the next number beside {path.name}"
+        assert released == current, f"rookery schemas release {current['name']}"
     _reads(writer=released, reader=current)
     _reads(writer=current, reader=released)
 
@@ -116,7 +111,7 @@ def _reads(writer: dict[str, Any], reader: dict[str, Any]) -> None:
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: schema.name)
 def test_every_event_is_released(schema: EventSchema) -> None:
     folder = HERE / "released" / schema.topic / schema.snake_name
-    assert (folder / "0001.avsc").exists(), f"copy {schema.path.name} to {folder.relative_to(HERE)}/0001.avsc"
+    assert (folder / "0001.avsc").exists(), f"rookery schemas release {schema.name}"
 
 
 def test_readers_of_topics_are_the_projections_that_read_them() -> None:
