@@ -1,7 +1,6 @@
 """Transient trouble is retried in place with back-off for a bounded time; everything else is raised at once."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -22,13 +21,14 @@ async def retrying(
     seconds: float = RETRY_SECONDS,
 ) -> Answer:
     """What `attempt` answers. Its `transient` errors are logged and tried again, raised once `seconds` are over."""
-    deadline = time.monotonic() + seconds
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + seconds
     delay = FIRST_DELAY_SECONDS
     while True:
         try:
             return await attempt()
         except transient as error:
-            if time.monotonic() + delay > deadline:
+            if clock() + delay > deadline:
                 raise
             message = str(error).partition("\n")[0]
             log.warning("retrying", during=what, error=type(error).__name__, message=message)
