@@ -64,12 +64,17 @@ class SimulatedLog:
         return lost
 
     def delete(self, partition: Partition, key: bytes, null: bool) -> None:
-        """Takes the record of this key out, as compaction does: its place is empty, or holds a null."""
+        """Takes the records of this key out, as compaction does: their places are empty, or hold a null.
+
+        The last one stays, since the active segment is never compacted.
+        """
+        end = self.ends[partition]
         self._eras[partition].append(self.records[partition])
         self.records[partition] = [
-            Record(record.offset, key, None, None) if record.key == key else record
+            record if stays else Record(record.offset, key, None, None)
             for record in self.records[partition]
-            if record.key != key or null
+            for stays in [record.key != key or record.offset == end - 1]
+            if stays or null
         ]
 
     def events(self) -> list[Event]:

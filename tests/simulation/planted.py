@@ -11,8 +11,10 @@ from typing import Any, Protocol
 from projectors.runtime.changes import Changes, Groups
 from projectors.runtime.stores.port import Advance
 from tests.properties.interpretation import is_counted, named_row
+from tests.simulation.commands import MintedAfterTheLockByTheOwnClock, MintedBeforeTheLock
 from tests.simulation.database import Database, Transaction
 from tests.simulation.statements import Change, Contributions, Position, Statements
+from tests.simulation.swap import SwapWithoutEpochs, SwapWithoutLocks
 from tests.simulation.worker_process import SimulatedSweeper
 from tests.simulation.world import World
 
@@ -105,5 +107,9 @@ PLANTED: dict[str, Callable[..., Run]] = {
     "an epoch not checked": partial(World, statements=EpochUnchecked),
     "old values taken from the snapshot": partial(World, statements=OldValuesFromTheSnapshot, only="graph"),
     "newest wins by whole row": partial(World, statements=WholeRowNewestWins),
-    "an erasure without its second sweep": partial(World, sweeper=WithoutSecondSweep),
+    "an erasure without its second sweep": partial(World, sweeper=WithoutSecondSweep, only="counters"),
+    "ids minted before the lock": MintedBeforeTheLock,
+    "ids minted by each server's own clock": MintedAfterTheLockByTheOwnClock,
+    "the swap without its locks": SwapWithoutLocks,
+    "the swap without the live epochs": SwapWithoutEpochs,
 }

@@ -69,7 +69,7 @@ class World:
         """Raises AssertionError, or whatever else went wrong."""
         with self._logs():
             self._plan()
-            self.loop.start(self._watch(), None)
+            self._operate(self._watch(), lasting=False)
             try:
                 self.loop.run(lambda: self._over, TURNS_MAX)
                 self.oracle.at_rest()
@@ -186,11 +186,12 @@ class World:
         self._operate(self._move(partition, self.chance.number(0, positions[partition].offset)))
         return True
 
-    def _operate(self, work: Any) -> None:
-        self._under_way += 1
+    def _operate(self, work: Any, lasting: bool = True) -> None:
+        """Work of no process, whose errors end the run, and which the end waits for unless it is not `lasting`."""
+        self._under_way += lasting
 
         def finished(task: "asyncio.Task[None]") -> None:
-            self._under_way -= 1
+            self._under_way -= lasting
             if task.exception() is not None:
                 self.loop.fail(task.exception() or RuntimeError())
 
