@@ -115,7 +115,7 @@ class CommandsRun:
 
     def _compare(self) -> None:
         guards = self.database.rows["reaction"]
-        for (post_id, actor_id), guard in guards.items():
+        for (_, actor_id), guard in guards.items():
             events: list[Any] = [event for event in self.log if event.subject_id == actor_id]
             newest: UUID = max(event.event_id for event in events)
             assert newest == events[-1].event_id == guard.last_event, f"{actor_id}: an older id was committed last"

@@ -78,7 +78,12 @@ class Client:
         for tp, offset in offsets.items():
             self._group.commits[partition_of(tp)] = offset.offset
 
-    async def fetched_records(self, active: Any, timeout: float, max_records: int) -> dict[TopicPartition, Any]:
+    async def fetched_records(
+        self,
+        active: Any,
+        timeout: float,  # noqa: ASYNC109 (aiokafka's signature)
+        max_records: int,
+    ) -> dict[TopicPartition, Any]:
         """What aiokafka hands out: of each partition what follows its position, unless that moved meanwhile."""
         assignment = self.current
         for tp in sorted(assignment.tps):

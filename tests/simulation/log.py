@@ -9,8 +9,8 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from uuid import UUID
 
-from projectors.runtime.stores.port import Fence, Partition
 from projectors.runtime.last_records import event_of
+from projectors.runtime.stores.port import Fence, Partition
 from schemas.types import Event
 from tests.simulation.loop import RUNNING, Process, SimulatedLoop
 

@@ -8,7 +8,6 @@ left of erased people and deleted posts.
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from projectors.runtime.changes import Key

@@ -13,7 +13,8 @@ from tests.simulation.world import World
 STEPS = ("fetch", "load", "fold", "apply", "applied", "fence", "fenced", "check", "sweep")
 # What a thousand seeds have each at least once; a simulation in which nothing happens would find nothing.
 INJECTED = (
-    *RATES, *EVENTS, *(f"crash at {step}" for step in STEPS), *(f"freeze at {step}" for step in STEPS if step != "fold"),
+    *RATES, *EVENTS,
+    *(f"crash at {step}" for step in STEPS), *(f"freeze at {step}" for step in STEPS if step != "fold"),
     "lost commits", "step already", "step refused", "waited for a row", "swept", "sweep broken off",
     "ended by PositionError", "ended by OffsetOutOfRangeError",
 )  # fmt: skip

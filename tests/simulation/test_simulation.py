@@ -4,7 +4,7 @@ Claim: with several workers, a log, a database and their clocks simulated, and c
 rebalances, duplicates, lost commits, lost log tails and positions set back at any step, every step is applied once, in
 order and under the newest epoch; rows, counts and position agree at every commit; and in the end the database holds
 what the reference model says of the whole log, and nothing of erased people. Real are the worker, its chain, the
-transport's fences, folds, codec, retries, the sweeper's order and the ids; see the modules' first lines for what is not.
+transport's fences, folds, codec, retries, the sweeper's order and the ids; each module's first lines say what is not.
 Oracle: tests/model/reference.py at the end, tests/properties/interpretation.py at every commit.
 Cannot catch: what SQL, Redis, Faust and Kafka really do (tests/properties/test_apply.py, tests/integration and
 tests/chaos do), and faults that nobody thought of injecting.

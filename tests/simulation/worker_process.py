@@ -1,7 +1,7 @@
 """One worker process: the real Worker and Projector and the real Sweeper's protocol, over simulated servers.
 
-Crashes, freezes and delays may strike at each step: fetch, load, fold, apply (before the statement and after it), fence,
-check and sweep. A killed process is started again a little later, as its supervisor would.
+Crashes, freezes and delays may strike at each step: fetch, load, fold, apply (before the statement and after it),
+fence, check and sweep. A killed process is started again a little later, as its supervisor would.
 """
 
 import asyncio
