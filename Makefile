@@ -5,7 +5,7 @@ ROOKERY := .venv/bin/rookery
 ARGS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock check format test demo up down status doctor clean
+.PHONY: help setup lock check format test simulate demo up down status doctor clean
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ format: setup ## Format, and mend what can be mended mechanically
 
 test: setup ## Checks, then every test, on an installation of their own (ARGS="-k feed" for some)
 	@sh infra/local/test.sh $(ARGS)
+
+simulate: setup ## Crash, freeze and delay simulated workers for long, seed after seed (ARGS="--minutes 60")
+	@$(PYTHON) -m tests.simulation $(ARGS)
 
 demo: setup ## Start everything, load a real social graph through the log, show it and measure it
 	@$(ROOKERY) demo

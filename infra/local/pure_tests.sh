@@ -29,4 +29,4 @@ sh infra/local/bootstrap.sh for "$found" ".tools/python$version"
 echo "pure tests on Python $version:"
 export PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_PROFILE=few
 exec ".tools/python$version/bin/python" -m pytest --without-servers -p no:cacheprovider \
-    tests/specs tests/properties tests/schemas tests/model
+    tests/specs tests/properties tests/schemas tests/model tests/simulation

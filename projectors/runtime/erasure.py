@@ -119,30 +119,45 @@ class Sweeper:
         await self._sweep(connection, name, subjects)
         partitions = await asyncio.to_thread(self._ends.partitions, self.projection.topics)
         ends = await asyncio.to_thread(self._ends.ends, partitions)
-        column, _ = self._sets[name]
-        await connection.execute(
-            f"update {self.schema}.{name} set log_ends = $1 where {column} = any($2) and log_ends is null",
-            (Jsonb(as_json(ends)), subjects),
-        )
+        await self._note_ends(connection, name, subjects, as_json(ends))
 
     async def _sweep_last(
         self, connection: AsyncConnection[Any], name: str, noted: Mapping[UUID, Mapping[str, int]]
     ) -> bool:
         """Whether some of these entries must wait for positions to pass the log ends noted."""
-        found = await position.positions(connection, self.schema)
+        found = await self._positions(connection)
         offsets = {partition: fence.offset for partition, fence in found.items()}
         passed = [subject for subject, ends in noted.items() if has_passed(found, ends)]
         if passed:
             await self._sweep(connection, name, passed)
             await self._scan(connection, name, passed)
-            column, _ = self._sets[name]
-            await connection.execute(
-                f"""update {self.schema}.{name} set done_at = clock_timestamp(), positions = $1
-                     where {column} = any($2) and done_at is null""",
-                (Jsonb(as_json(offsets)), passed),
-            )
+            await self._note_done(connection, name, passed, as_json(offsets))
             log.info("swept", set=name, entries=len(passed))
         return len(passed) < len(noted)
+
+    # What follows asks the database, and decides nothing: the simulation asks another one.
+
+    async def _positions(self, connection: AsyncConnection[Any]) -> dict[Partition, Fence]:
+        return await position.positions(connection, self.schema)
+
+    async def _note_ends(
+        self, connection: AsyncConnection[Any], name: str, subjects: Sequence[UUID], ends: Mapping[str, int]
+    ) -> None:
+        column, _ = self._sets[name]
+        await connection.execute(
+            f"update {self.schema}.{name} set log_ends = $1 where {column} = any($2) and log_ends is null",
+            (Jsonb(ends), subjects),
+        )
+
+    async def _note_done(
+        self, connection: AsyncConnection[Any], name: str, subjects: Sequence[UUID], offsets: Mapping[str, int]
+    ) -> None:
+        column, _ = self._sets[name]
+        await connection.execute(
+            f"""update {self.schema}.{name} set done_at = clock_timestamp(), positions = $1
+                 where {column} = any($2) and done_at is null""",
+            (Jsonb(offsets), subjects),
+        )
 
     async def _entries(self, connection: AsyncConnection[Any], name: str, condition: str) -> dict[UUID, Any]:
         column, _ = self._sets[name]

@@ -9,6 +9,8 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
+from types import CodeType
 from typing import Any
 from uuid import UUID
 
@@ -124,8 +126,13 @@ def is_counted(table: Table, row: NamedRow) -> bool:
     """The table's `counted` expression, which keeps to names, `is null`, `coalesce`, `and`, `or` and `not`."""
     if not table.counted:
         return False
-    python = table.counted.replace("is not null", "is not None").replace("is null", "is None")
-    return bool(eval(python, {"__builtins__": {}, "coalesce": _first_known, "false": False}, dict(row)))
+    return bool(eval(_python(table.counted), {"__builtins__": {}, "coalesce": _first_known, "false": False}, row))
+
+
+@cache
+def _python(counted: str) -> CodeType:
+    python = counted.replace("is not null", "is not None").replace("is null", "is None")
+    return compile(python, counted, "eval")
 
 
 def _first_known(*values: Any) -> Any:

@@ -1,0 +1,136 @@
+"""What happens in a run: a small society's events as real records, and when each is appended."""
+
+from collections.abc import Sequence
+from functools import cache
+from random import Random
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from projectors.runtime.projection import PostgresProjection
+from projectors.runtime.reading import Reader
+from projectors.runtime.stores.port import Partition
+from schemas.catalogue import event_schemas
+from schemas.codec import Codec
+from schemas.types import Event
+from shared.kafka import partition_of, record_key
+from tests.properties.histories import PEOPLE, REACTIONS, STEPS, society
+
+# What concerns each projection, and how often it is drawn.
+VERBS = {
+    "profiles": {"edit": 12, "erase": 1, "publish": 1},
+    "graph": {"follow": 6, "unfollow": 4, "request": 2, "approve": 4, "reject": 2, "block": 3, "unblock": 2, "mute": 2,
+              "unmute": 1, "erase": 1},
+    "posts": {"rewrite": 4, "reword": 3, "comment": 4, "withdraw": 2, "delete": 1, "publish": 2, "erase": 1},
+    "counters": {"like": 8, "unlike": 4, "comment": 4, "withdraw": 2, "share": 2, "unshare": 1, "keep": 1, "delete": 1,
+                 "publish": 1, "erase": 2},
+    "notifications": {"like": 4, "unlike": 2, "comment": 3, "follow": 3, "unfollow": 1, "share": 2, "read": 3,
+                      "block": 2, "unblock": 1, "mute": 1, "delete": 1, "erase": 1, "request": 1, "approve": 1},
+}  # fmt: skip
+
+
+class Append(NamedTuple):
+    """One record and the second at which it is appended."""
+
+    at: float
+    partition: Partition
+    key: bytes
+    value: bytes
+    event: Event
+
+
+@cache
+def codec() -> Codec:
+    return Codec({name: number for number, name in enumerate(event_schemas(), 1)})
+
+
+def plainly(subject_id: UUID, name: str, field: str, event_id: UUID, text: str) -> bytes:
+    return text.encode()
+
+
+def opened(subject_id: UUID, name: str, field: str, event_id: UUID, sealed: bytes) -> str:
+    return sealed.decode()
+
+
+class PlainReader(Reader):
+    """The real codec; texts are bytes as they are, since whose key opens them is no matter here."""
+
+    def __init__(self, projection: PostgresProjection) -> None:
+        super().__init__(codec(), None)
+        self._unseal = opened if projection.reads_text else None
+
+    def read(self, values: Sequence[bytes]) -> list[Event]:
+        return [codec().decode(value, self._unseal) for value in values]
+
+
+def destination(event: Event, partitions: int) -> Partition:
+    """As the command side chooses it (event_log/encoding.py)."""
+    schema = event_schemas()[type(event).__name__]
+    return Partition(schema.topic, partition_of(getattr(event, schema.partitioned_by), partitions))
+
+
+def events_of(random: Random, projection: str, storm: bool) -> list[Event]:
+    """A history: a few posts first, then whatever concerns the projection; events may refer to later ones."""
+    crowd = 2 if storm else random.choice([2, 3, PEOPLE])
+    verbs = VERBS[projection]
+    drawn = ["publish"] * random.randint(1, 3)
+    drawn += random.choices(list(verbs), list(verbs.values()), k=random.randint(6, 26))
+    script = [(verb, _arguments(random, verb, crowd), random.choice(STEPS)) for verb in drawn]
+    return society([random.random() < 0.9 for _ in range(PEOPLE)], script)
+
+
+def _arguments(random: Random, verb: str, crowd: int) -> tuple[Any, ...]:
+    def person() -> int:
+        return random.randrange(crowd)
+
+    def any_post() -> int:
+        return random.randrange(3)
+
+    def perhaps_post() -> int | None:
+        return random.choice([None, None, any_post()])
+
+    def some_people() -> list[int]:
+        return random.sample(range(crowd), random.randint(0, 1))
+
+    match verb:
+        case "edit":
+            name, bio = random.choice([None, "Ana", "Ben"]), random.choice([None, "bio"])
+            return person(), name, bio, random.choice([None, True, False])
+        case "publish":
+            visibility = random.choice(["public", "followers", "private"])
+            return person(), visibility, perhaps_post(), perhaps_post(), some_people()
+        case "delete" | "withdraw":
+            return (any_post(),)
+        case "comment":
+            return person(), any_post(), perhaps_post(), some_people()
+        case "rewrite" | "reword":
+            return any_post(), some_people()
+        case "like":
+            return person(), any_post(), random.choice(REACTIONS)
+        case "unlike" | "keep" | "let go" | "share" | "unshare":
+            return person(), any_post()
+        case "read":
+            return person(), [random.randrange(30) for _ in range(random.randint(0, 2))], random.choice([None, 1, 9])
+        case "erase":
+            return (person(),)
+    return person(), person()
+
+
+def appends(
+    random: Random, projection: PostgresProjection, partitions: int, seconds: float, storm: bool
+) -> list[Append]:
+    """The records that the projection reads, each when it is appended: mostly in order, or in any."""
+    events = [
+        event
+        for event in events_of(random, projection.name, storm)
+        if event_schemas()[type(event).__name__].topic in projection.topics
+    ]
+    disorder = 1.0 if storm else random.choice([0.0, 0.0, 0.3])
+    # In one go, so that batches are long, or spread over the run.
+    spread = seconds * (0.1 if storm else random.choice([0.02, 0.2, 1.0]))
+    made = []
+    for index, event in enumerate(events):
+        at = spread * index / len(events) + disorder * random.uniform(0, spread)
+        value = codec().encode(event, plainly)
+        key = record_key(event.subject_id, event.event_id)
+        made.append(Append(at, destination(event, partitions), key, value, event))
+    return sorted(made, key=lambda append: (append.at, append.key))
