@@ -108,6 +108,7 @@ class Sweeper:
         for name, (column, _) in self._sets.items():
             while fresh := await self._entries(connection, name, "true"):
                 await self._sweep(connection, name, list(fresh))
+                await self._scan(connection, name, list(fresh))
                 await connection.execute(
                     f"update {self.schema}.{name} set done_at = clock_timestamp() where {column} = any($1)",
                     (list(fresh),),

@@ -17,7 +17,6 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from infra.local.kafka_server import data_directory
 from projectors.counters.fold import PROJECTION
 from projectors.runtime.lag import wait_until_caught_up
 from projectors.runtime.log_ends import LogEnds
@@ -98,7 +97,7 @@ def compressions(system: System, engine: Engine) -> set[int]:
     """How the first batch of each partition's file is compressed."""
     found = set()
     for topic, number, _ in positions(engine):
-        folder = data_directory(system.installation) / f"{engine.environment.topic(topic)}-{number}"
+        folder = system.installation.var / "kafka" / "data" / f"{engine.environment.topic(topic)}-{number}"
         for file in folder.glob("*.log"):
             header = file.read_bytes()[: ATTRIBUTES_AT + 2]
             if len(header) == ATTRIBUTES_AT + 2:

@@ -106,7 +106,7 @@ class World:
                 status = end.code or 0
             finally:
                 environments.environment.cache_clear()
-        stdout, stderr = (stream.buffer.getvalue() for stream in streams)  # type: ignore[attr-defined]
+        stdout, stderr = (stream.buffer.getvalue() for stream in streams)
         return Done(status, stdout, stderr)
 
     def answer(self, *arguments: str) -> Any:

@@ -108,7 +108,7 @@ def _with_setting(name: str, value: Any) -> None:
         setattr(app.conf, name, value)
         return app
 
-    live.make_app = changed
+    live.make_app = changed  # type: ignore[assignment]
 
 
 def _without_deadline() -> None:

@@ -39,7 +39,8 @@ class CommandsRun:
     """One seed."""
 
     def __init__(self, seed: int) -> None:
-        self.loop, self.chance = SimulatedLoop(), Chance(seed)
+        self.loop = SimulatedLoop()  # type: ignore[abstract]
+        self.chance = Chance(seed)
         self.database = Database(self.loop, self.chance, ["account", "post", "reaction"], async_commit=False)
         self.database.committed = self._committed
         self.log: list[Event] = []  # in the order of the commits, which is each row's order of publication

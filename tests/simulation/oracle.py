@@ -8,6 +8,7 @@ left of erased people and deleted posts.
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from projectors.runtime.changes import Key
@@ -68,6 +69,8 @@ class Oracle:
 
     def committed(self, transaction: Transaction) -> None:
         """Raises AssertionError with what this commit broke."""
+        kind: str
+        what: Any
         kind, what = transaction.purpose if transaction.purpose is not None else ("", None)
         events: list[Event] = []
         if kind == "fence":

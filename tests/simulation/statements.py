@@ -45,6 +45,10 @@ class Swept(NamedTuple):
     table: Table | CountTable
     column: str
 
+    @property
+    def scanned(self) -> bool:
+        return self.column in self.table.scanned
+
 
 class Change(NamedTuple):
     """A row as it was found under its lock, as it becomes, and what the batch says of it."""
@@ -203,7 +207,8 @@ class Statements:
 
     def swept_with(self, name: str) -> Iterator[Swept]:
         attribute = {"erased": "erased_with", "gone": "gone_with"}[name]
-        for table in (*self.projection.tables, *self.projection.count_tables):
+        tables: tuple[Table | CountTable, ...] = (*self.projection.tables, *self.projection.count_tables)
+        for table in tables:
             for column in getattr(table, attribute):
                 yield Swept(table, column)
 

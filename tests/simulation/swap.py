@@ -63,7 +63,8 @@ class SwapRun:
     epochs_are_copied = True
 
     def __init__(self, seed: int) -> None:
-        self.loop, self.chance = SimulatedLoop(), Chance(seed)
+        self.loop = SimulatedLoop()  # type: ignore[abstract]
+        self.chance = Chance(seed)
         self.live, self.next = Schema(TableLock(self.loop)), Schema(TableLock(self.loop))
         self.live.epochs = [self.chance.number(2, 9) for _ in range(PARTITIONS)]
         self.ends = [self.chance.number(3, 12) for _ in range(PARTITIONS)]

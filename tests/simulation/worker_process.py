@@ -23,7 +23,7 @@ from projectors.runtime.worker import Holdings, Worker
 from tests.simulation.consumer import SimulatedConsumer
 from tests.simulation.database import Transaction
 from tests.simulation.loop import RUNNING, Killed, Process
-from tests.simulation.statements import CHUNK_ROWS, Entry
+from tests.simulation.statements import CHUNK_ROWS, Entry, Swept
 from tests.simulation.workload import PlainReader
 
 if TYPE_CHECKING:
@@ -268,14 +268,21 @@ class SimulatedSweeper(Sweeper):
         await self._database.ask(body)
 
     async def _sweep(self, connection: Any, name: str, subjects: list[UUID]) -> None:
-        for swept in self._statements.swept_with(name):
-            while True:
-                await self._worker.step("sweep")
+        await self._sweep_columns([each for each in self._statements.swept_with(name) if not each.scanned], subjects)
 
-                async def body(transaction: Transaction, swept: Any = swept) -> int:
+    async def _scan(self, connection: Any, name: str, subjects: list[UUID]) -> None:
+        await self._sweep_columns([each for each in self._statements.swept_with(name) if each.scanned], subjects)
+
+    async def _sweep_columns(self, columns: Sequence[Swept], subjects: list[UUID]) -> None:
+        for swept in columns:
+            while True:
+                if not self._world.quick_sweeps:
+                    await self._worker.step("sweep")
+
+                async def body(transaction: Transaction, swept: Swept = swept) -> int:
                     return await self._statements.sweep(transaction, swept, subjects)
 
-                if await self._database.ask(body) < CHUNK_ROWS:
+                if await self._database.ask(body, quick=self._world.quick_sweeps) < CHUNK_ROWS:
                     break
 
 

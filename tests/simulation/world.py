@@ -42,7 +42,8 @@ class World:
         tell: Callable[[str], None] | None = None,
     ) -> None:
         self.seed, self._tell, self.sweeper = seed, tell, sweeper
-        self.loop, self.chance = SimulatedLoop(), Chance(seed)
+        self.loop = SimulatedLoop()  # type: ignore[abstract]
+        self.chance = Chance(seed)
         self.context = copy_context()
         random = self.chance.random
         name = random.choices(list(OFTEN), list(OFTEN.values()))[0]
@@ -58,6 +59,8 @@ class World:
         self.oracle = Oracle(self.projection, self.database, self.log)
         self.sweeping: Process | None = None
         self.workers: list[WorkerProcess] = []
+        # Half of the sweepers are faster than any batch, so that one in flight can come after them.
+        self.quick_sweeps = random.random() < 0.5
         self._slots = 3 if self.chance.storm else random.randint(1, 3)
         self._starts = 0
         self._appends = appends(random, self.projection, self.partitions, self.seconds, self.chance.storm)
