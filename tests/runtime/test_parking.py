@@ -33,7 +33,7 @@ from tests.schemas.events import plainly, unsealed
 
 HERE = Partition("engagement", 1)
 CODEC = Codec({name: number for number, name in enumerate(event_schemas(), start=1)})
-NO_TIME = 1 << 60  # microseconds: a number like any other, and beyond PostgreSQL's timestamps
+NO_TIME = -(1 << 60)  # microseconds: a number like any other, and before PostgreSQL's first timestamp
 NO_NUMBER = -(1 << 63)  # beyond what eight bytes hold, counted from PostgreSQL's epoch
 
 
@@ -237,13 +237,12 @@ def test_the_breaker_outlives_the_worker_and_waits_for_a_person(counters: Engine
 
     async def scenario(driven: Driven) -> None:
         taking = asyncio.create_task(driven.take(*(post.keep(person, NO_TIME) for person in post.people)))
-        for parked in (3, 6, 9):
-            await soon(lambda: driven.parking.stopped)
-            assert (len(driven.parked()), driven.position(), driven.parking.unmoved()) == (parked, parked, {HERE})
+        for number in (3, 6, 9):
+            await soon(lambda number=number: driven.parking.stopped and len(driven.parked()) == number)
+            assert (driven.position(), driven.parking.unmoved()) == (number, {HERE})
             [(why,)] = counters.rows("select why from counters.breaker where stopped_at is not null")
             assert why.startswith("more than 3 records would be parked within 300 s; the next: Unstorable (")
             counters.execute("update counters.breaker set stopped_at = null, resumed_at = clock_timestamp()")
-            await soon(lambda: not driven.parking.stopped)
         await taking
         assert (len(driven.parked()), driven.position()) == (10, 10)
 
