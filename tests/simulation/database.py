@@ -23,8 +23,8 @@ CONNECT_SECONDS = 0.3
 class Transaction:
     """One statement, or several in one transaction; its methods raise psycopg.OperationalError once it is aborted."""
 
-    def __init__(self, database: "Database", lock_seconds: float, durable: bool) -> None:
-        self.database, self.lock_seconds, self.durable = database, lock_seconds, durable
+    def __init__(self, database: "Database", lock_seconds: float, durable: bool, quick: bool) -> None:
+        self.database, self.lock_seconds, self.durable, self.quick = database, lock_seconds, durable, quick
         self.writes: dict[Where, Any] = {}
         self.purpose: Any = None  # what the oracle should know of it
         self.locked: list[Where] = []
@@ -33,7 +33,8 @@ class Transaction:
 
     async def lock(self, table: str, key: Any) -> None:
         """Waits for the row, whether or not it is there yet."""
-        await self.database.chance.pause()
+        if not self.quick:
+            await self.database.chance.pause()
         self._assert_alive()
         await self.database.take_lock(self, (table, key))
         self._assert_alive()
@@ -74,8 +75,13 @@ class Database:
         self._open: dict[int, Transaction] = {}
         self._undo: list[dict[Where, Any]] = []  # of the commits that a crash would take along
 
-    async def ask(self, body: Body, lock_seconds: float = LOCK_SECONDS, durable: bool = False) -> Any:
-        """What a client on a network is answered. The answer may be lost, or the connection before the statement."""
+    async def ask(
+        self, body: Body, lock_seconds: float = LOCK_SECONDS, durable: bool = False, quick: bool = False
+    ) -> Any:
+        """What a client on a network is answered. The answer may be lost, or the connection before the statement.
+
+        A `quick` statement waits for nothing but locks.
+        """
         answer = self.loop.create_future()
 
         def tell(result: Any, error: BaseException | None) -> None:
@@ -86,9 +92,10 @@ class Database:
                     answer.set_exception(error)
 
         async def serve() -> None:
-            await self.chance.pause()
+            if not quick:
+                await self.chance.pause()
             try:
-                result = await self.run(body, lock_seconds, durable)
+                result = await self.run(body, lock_seconds, durable, quick)
             except psycopg.Error as error:
                 tell(None, error)
             except BaseException as error:
@@ -103,16 +110,19 @@ class Database:
             self.loop.call_later(self.chance.seconds(0.0, 0.4), tell, None, lost)
         return await answer
 
-    async def run(self, body: Body, lock_seconds: float = LOCK_SECONDS, durable: bool = False) -> Any:
+    async def run(
+        self, body: Body, lock_seconds: float = LOCK_SECONDS, durable: bool = False, quick: bool = False
+    ) -> Any:
         """Begins, runs and commits. Raises psycopg.OperationalError."""
         if self.loop.time() < self.away_until:
             await asyncio.sleep(min(CONNECT_SECONDS, self.away_until - self.loop.time()))
             raise psycopg.OperationalError("connection refused")
-        transaction = Transaction(self, lock_seconds, durable)
+        transaction = Transaction(self, lock_seconds, durable, quick)
         self._open[id(transaction)] = transaction
         try:
             answer = await body(transaction)
-            await self.chance.pause()
+            if not quick:
+                await self.chance.pause()
             transaction._assert_alive()
             self._commit(transaction)
             return answer

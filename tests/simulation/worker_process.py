@@ -238,7 +238,7 @@ class SimulatedSweeper(Sweeper):
                 if not entry.done and (entry.log_ends is not None) == noted
             }
 
-        found: dict[UUID, Any] = await self._database.ask(body)
+        found: dict[UUID, Any] = await self._database.ask(body, quick=self._world.quick_sweeps)
         return found
 
     async def _positions(self, connection: Any) -> dict[Partition, Fence]:
@@ -270,12 +270,13 @@ class SimulatedSweeper(Sweeper):
     async def _sweep(self, connection: Any, name: str, subjects: list[UUID]) -> None:
         for swept in self._statements.swept_with(name):
             while True:
-                await self._worker.step("sweep")
+                if not self._world.quick_sweeps:
+                    await self._worker.step("sweep")
 
                 async def body(transaction: Transaction, swept: Any = swept) -> int:
                     return await self._statements.sweep(transaction, swept, subjects)
 
-                if await self._database.ask(body) < CHUNK_ROWS:
+                if await self._database.ask(body, quick=self._world.quick_sweeps) < CHUNK_ROWS:
                     break
 
 

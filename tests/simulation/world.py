@@ -58,6 +58,8 @@ class World:
         self.oracle = Oracle(self.projection, self.database, self.log)
         self.sweeping: Process | None = None
         self.workers: list[WorkerProcess] = []
+        # Half of the sweepers are faster than any batch, so that one in flight can come after them.
+        self.quick_sweeps = random.random() < 0.5
         self._slots = 3 if self.chance.storm else random.randint(1, 3)
         self._starts = 0
         self._appends = appends(random, self.projection, self.partitions, self.seconds, self.chance.storm)
