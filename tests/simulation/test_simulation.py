@@ -21,7 +21,7 @@ from tests.simulation.runs import INJECTED, Tally, many, replay
 from tests.simulation.world import World
 
 # Fewer where HYPOTHESIS_PROFILE asks for few examples: the other Python has nothing more to find here.
-SEEDS = 250 if os.environ.get("HYPOTHESIS_PROFILE") == "few" else 5_000
+SEEDS = 250 if os.environ.get("HYPOTHESIS_PROFILE") == "few" else 3_000
 
 
 @pytest.fixture(scope="module")

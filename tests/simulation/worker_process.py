@@ -238,7 +238,7 @@ class SimulatedSweeper(Sweeper):
                 if not entry.done and (entry.log_ends is not None) == noted
             }
 
-        found: dict[UUID, Any] = await self._database.ask(body)
+        found: dict[UUID, Any] = await self._database.ask(body, quick=self._world.quick_sweeps)
         return found
 
     async def _positions(self, connection: Any) -> dict[Partition, Fence]:
