@@ -232,13 +232,17 @@ def test_a_retry_follows_the_order_and_what_is_dropped_lets_the_others_by(counte
     drive(counters, scenario)
 
 
+def _stopped_with(driven: Driven, number: int) -> bool:
+    return driven.parking.stopped and len(driven.parked()) == number
+
+
 def test_the_breaker_outlives_the_worker_and_waits_for_a_person(counters: Engine) -> None:
     post = Post(4)
 
     async def scenario(driven: Driven) -> None:
         taking = asyncio.create_task(driven.take(*(post.keep(person, NO_TIME) for person in post.people)))
         for number in (3, 6, 9):
-            await soon(lambda number=number: driven.parking.stopped and len(driven.parked()) == number)
+            await soon(partial(_stopped_with, driven, number))
             assert (driven.position(), driven.parking.unmoved()) == (number, {HERE})
             [(why,)] = counters.rows("select why from counters.breaker where stopped_at is not null")
             assert why.startswith("more than 3 records would be parked within 300 s; the next: Unstorable (")
