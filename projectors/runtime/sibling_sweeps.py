@@ -4,6 +4,7 @@ One of the live workers does it, under the lock that a rebuild holds: a rebuild 
 """
 
 import asyncio
+from typing import Any
 
 import psycopg
 import structlog
@@ -16,7 +17,7 @@ from projectors.runtime.projection import PostgresProjection
 from projectors.runtime.rebuild import Refused, alone
 from shared.environment import Environment
 
-LOOK_SECONDS = 2.0
+LOOK_SECONDS = 10.0
 log = structlog.get_logger()
 
 
@@ -26,6 +27,7 @@ class SiblingSweeper:
     def __init__(self, projection: PostgresProjection, environment: Environment) -> None:
         self._projection = projection
         self._environment = environment
+        self._looking: psycopg.Connection[Any] | None = None  # kept, since most looks find nothing
 
     async def run(self) -> None:
         """Trouble with a server is logged and tried again."""
@@ -38,12 +40,13 @@ class SiblingSweeper:
 
     def step(self) -> int:
         """Sweeps what there is to sweep; answers how many schemas that were."""
-        with siblings.connect(self._environment.read_database_url) as connection:
-            waiting = [
-                each
-                for each in siblings.siblings(connection, self._projection.name)
-                if _has_unswept(connection, self._projection.name, each.schema)
-            ]
+        if self._looking is None or self._looking.closed:
+            self._looking = siblings.connect(self._environment.read_database_url)
+        waiting = [
+            each
+            for each in siblings.siblings(self._looking, self._projection.name)
+            if _has_unswept(self._looking, self._projection.name, each.schema)
+        ]
         if not waiting:
             return 0
         try:
