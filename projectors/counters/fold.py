@@ -81,7 +81,6 @@ REACTION = Table(
     },
     erased_with=("actor_id", "author_id"),
     gone_with=("post_id",),
-    scanned=("actor_id", "author_id"),  # by far the most rows there are
     counted="active",
     counts=(
         Count("post_count", "likes", {"post_id": "post_id"}),
@@ -204,7 +203,6 @@ COUNT_TABLES = (
         ("weight",),
         whose={"viewer_id": "viewer_id", "author_id": "author_id", "day": "viewer_id", "weight": "viewer_id"},
         erased_with=("viewer_id", "author_id"),
-        scanned=("author_id",),
     ),
 )
 

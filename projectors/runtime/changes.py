@@ -38,8 +38,7 @@ class Table:
     `key` and `groups` map column names to SQL types. `counted` is an SQL expression over the row's columns: whether the
     row is there to be counted. `remembered` names group columns of which effects read what they were before the row's
     last change, as `was_<column>`. `erased_with` names the columns with the people whose erasure deletes the row,
-    `gone_with` the columns with the posts whose deletion deletes it; for those of them in `scanned` no index is kept,
-    which every write would pay for: the sweeper reads the table once. `whose` says for every column whose data it is:
+    `gone_with` the columns with the posts whose deletion deletes it. `whose` says for every column whose data it is:
     the name of the column with that person's id, or NOBODY.
     """
 
@@ -49,7 +48,6 @@ class Table:
     whose: Mapping[str, str]
     erased_with: tuple[str, ...]
     gone_with: tuple[str, ...] = ()
-    scanned: tuple[str, ...] = ()
     counted: str = ""
     counts: tuple[Count, ...] = ()
     remembered: tuple[str, ...] = ()
@@ -60,7 +58,7 @@ class CountTable:
     """A table of counts: what the sweeper and the digests must know of it. A row of zeros equals no row.
 
     `erased_with` and `gone_with` name key columns: a count of an erased person, or under a gone post, is deleted and
-    never comes back. `scanned` is as in Table.
+    never comes back.
     """
 
     name: str
@@ -69,7 +67,6 @@ class CountTable:
     whose: Mapping[str, str]
     erased_with: tuple[str, ...] = ()
     gone_with: tuple[str, ...] = ()
-    scanned: tuple[str, ...] = ()
 
 
 @dataclass

@@ -5,8 +5,7 @@ the rows themselves. The first sweep follows at once. An older batch may still b
 another, with a snapshot from before the entry; so the log's ends are noted after the first sweep, and once every
 partition's position has passed them nothing of the kind can come any more, and the second sweep is the last. Each chunk
 is one statement that deletes rows in the order of their keys, takes them out of the counts and notes their number in
-the entry, so that a sweep can be broken off anywhere and begun again. What has no index (Table.scanned) is read once,
-page by page, in the last sweep, together for all entries that have come so far: it leaves nothing either.
+the entry, so that a sweep can be broken off anywhere and begun again.
 
 Effects (PostgresProjection.sweep_effects) are CTEs as in runtime/apply.py, part of the statements that sweep the tables
 they name as `swept_<table>`: the deleted rows, each with `swept_for`, the person or post that it went with. `noted` has
@@ -39,7 +38,6 @@ from projectors.runtime.stores.postgres import connect
 from shared.environment import Environment
 
 CHUNK_ROWS = 5_000
-CHUNK_PAGES = 1_000
 ENTRIES_AT_ONCE = 500
 WAIT_SECONDS = 1.0  # between looks when nothing is announced
 WAIT_FOR_POSITIONS_SECONDS = 0.1
@@ -108,7 +106,6 @@ class Sweeper:
         for name, (column, _) in self._sets.items():
             while fresh := await self._entries(connection, name, "true"):
                 await self._sweep(connection, name, list(fresh))
-                await self._scan(connection, name, list(fresh))
                 await connection.execute(
                     f"update {self.schema}.{name} set done_at = clock_timestamp() where {column} = any($1)",
                     (list(fresh),),
@@ -131,7 +128,6 @@ class Sweeper:
         passed = [subject for subject, ends in noted.items() if has_passed(found, ends)]
         if passed:
             await self._sweep(connection, name, passed)
-            await self._scan(connection, name, passed)
             await self._note_done(connection, name, passed, as_json(offsets))
             log.info("swept", set=name, entries=len(passed))
         return len(passed) < len(noted)
@@ -171,8 +167,6 @@ class Sweeper:
     async def _sweep(self, connection: AsyncConnection[Any], name: str, subjects: list[UUID]) -> None:
         """Deletes all that hangs on these people or posts: rows first, then the counts kept of them."""
         for table, column in self._sets[name][1]:
-            if column in table.scanned:
-                continue
             statement = self.statement(name, table, column)
             while True:
                 cursor = await connection.execute(statement, (subjects,), binary=True)
@@ -196,27 +190,9 @@ update {schema}.erased as e
   from (select subject_id, count(*) as n from swept group by subject_id) as s
  where e.user_id = s.subject_id"""
 
-    async def _scan(self, connection: AsyncConnection[Any], name: str, subjects: list[UUID]) -> None:
-        """The same for what is found without an index. Nobody adds to it any more, so that the end stands still."""
-        for table, column in self._sets[name][1]:
-            if column not in table.scanned:
-                continue
-            statement = self.statement(name, table, column)
-            cursor = await connection.execute(
-                "select pg_relation_size($1::regclass) / current_setting('block_size')::bigint",
-                (f"{self.schema}.{table.name}",),
-            )
-            found = await cursor.fetchone()
-            for page in range(0, found[0] if found else 0, CHUNK_PAGES):
-                pages = (f"({page},0)", f"({page + CHUNK_PAGES},0)")
-                await connection.execute(statement, (subjects, *pages), binary=True)
-
     def statement(self, name: str, table: Swept, column: str) -> str:
-        """One chunk of a sweep: deletes at most CHUNK_ROWS rows whose `column` is among $1, or all of them in the pages
-        from $2 to $3 where the column has no index; answers how many it found."""
-        some = f"limit {CHUNK_ROWS}"
-        if column in table.scanned:
-            some = "and ctid >= $2::text::tid and ctid < $3::text::tid"
+        """One chunk of a sweep: deletes at most CHUNK_ROWS rows whose `column` is among $1; answers how many it
+        found."""
         schema, key = self.schema, ", ".join(table.key)
         same = " and ".join(f"t.{part} = l.{part}" for part in table.key)
         counts = count_ctes(self.projection, schema, [table], "swept_", True) if isinstance(table, Table) else {}
@@ -226,7 +202,7 @@ update {schema}.erased as e
         ordered = ", ".join(f"t.{part}" for part in table.key)
         return f"""
 with doomed as materialized (
-  select {key} from {schema}.{table.name} where {column} = any($1::uuid[]) {some}),
+  select {key} from {schema}.{table.name} where {column} = any($1::uuid[]) limit {CHUNK_ROWS}),
 locked as materialized (
   select {ordered} from {schema}.{table.name} as t join doomed using ({key})
    where t.{column} = any($1::uuid[]) order by {ordered} for update of t),

@@ -101,7 +101,7 @@ def index_statements(projection: PostgresProjection, schema: str) -> dict[str, s
         leading.add((each.name, next(iter(each.key))))
         # The sweeper finds a person's rows by an index that begins with the column.
         for column in dict.fromkeys((*each.erased_with, *(each.gone_with if has_gone(projection) else ()))):
-            if column not in each.scanned and (each.name, column) not in leading:
+            if (each.name, column) not in leading:
                 made = f"create index if not exists {each.name}_{column}_sweep on {schema}.{each.name} ({column})"
                 found[made] = each.name
     return found

@@ -45,10 +45,6 @@ class Swept(NamedTuple):
     table: Table | CountTable
     column: str
 
-    @property
-    def scanned(self) -> bool:
-        return self.column in self.table.scanned
-
 
 class Change(NamedTuple):
     """A row as it was found under its lock, as it becomes, and what the batch says of it."""

@@ -268,13 +268,7 @@ class SimulatedSweeper(Sweeper):
         await self._database.ask(body)
 
     async def _sweep(self, connection: Any, name: str, subjects: list[UUID]) -> None:
-        await self._sweep_columns([each for each in self._statements.swept_with(name) if not each.scanned], subjects)
-
-    async def _scan(self, connection: Any, name: str, subjects: list[UUID]) -> None:
-        await self._sweep_columns([each for each in self._statements.swept_with(name) if each.scanned], subjects)
-
-    async def _sweep_columns(self, columns: Sequence[Swept], subjects: list[UUID]) -> None:
-        for swept in columns:
+        for swept in self._statements.swept_with(name):
             while True:
                 if not self._world.quick_sweeps:
                     await self._worker.step("sweep")
