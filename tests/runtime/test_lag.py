@@ -163,6 +163,7 @@ def test_records_that_the_log_has_no_more_are_passed_over(engine: Engine) -> Non
 def test_drift_and_what_is_parked(engine: Engine) -> None:
     place(engine, "posts", 2, 40)
     place(engine, "posts", 3, 7)
+    place(engine, "engagement", 0, 2)
     admin = AdminClient({"bootstrap.servers": engine.environment.kafka_bootstrap_servers})
     commits = ConsumerGroupTopicPartitions(
         group_of(PROJECTION, engine.environment), [TopicPartition(engine.environment.topic("posts"), 2, 33)]
