@@ -40,7 +40,6 @@ UNPROVEN = (
     "tests/integration/test_ops_page.py",
     "tests/integration/test_parking.py",
     "tests/integration/test_rebuild.py",
-    "tests/integration/test_topics_command.py",
 )
 
 

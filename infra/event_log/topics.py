@@ -15,8 +15,6 @@ from shared.environment import Environment
 
 ANSWER_SECONDS = 10.0
 HOUR_SECONDS = 3_600
-# Copies of what could not be applied; they may expire, so that their configuration is not compared.
-DEAD_LETTERS = ".dlq"
 
 
 @dataclass(frozen=True)
@@ -85,22 +83,18 @@ def describe(environment: Environment, now: int, asked: Sequence[str] = ()) -> l
     KafkaException or TimeoutError when the broker does not answer."""
     admin = AdminClient({"bootstrap.servers": environment.kafka_bootstrap_servers, "log_level": 0})
     cluster = admin.list_topics(timeout=ANSWER_SECONDS)
-    prefix, plan = environment.topic_prefix, declared()
-    dead = sorted(
-        name.removeprefix(prefix) for name in cluster.topics if name.startswith(prefix) and name.endswith(DEAD_LETTERS)
-    )
-    known = [*plan, *(name for name in dead if name not in plan)]
-    wanted = [name.removeprefix(prefix) for name in asked] or known
+    plan = declared()
+    wanted = [name.removeprefix(environment.topic_prefix) for name in asked] or list(plan)
     for name in wanted:
-        if name not in known:
-            raise BadArgument(f"there is no topic {name!r}: it is one of {', '.join(known)}")
+        if name not in plan:
+            raise BadArgument(f"there is no topic {name!r}: it is one of {', '.join(plan)}")
     present = [name for name in wanted if environment.topic(name) in cluster.topics]
     configured = _configurations(admin, [environment.topic(name) for name in present])
     held = _held(admin, cluster, [environment.topic(name) for name in present], now, environment)
     found = []
     for name in wanted:
         kafka_name = environment.topic(name)
-        entry = plan.get(name, {})
+        entry = plan[name]
         found.append(
             TopicHeld(
                 name=name,
@@ -112,7 +106,6 @@ def describe(environment: Environment, now: int, asked: Sequence[str] = ()) -> l
                 readers=list(entry.get("readers") or ()),
                 configuration=configured.get(kafka_name, {}),
                 differs=_differences(
-                    name in plan,
                     int(entry.get("partitions") or environment.topic_partitions),
                     min(3, len(cluster.brokers)),
                     held.get(kafka_name),
@@ -124,7 +117,6 @@ def describe(environment: Environment, now: int, asked: Sequence[str] = ()) -> l
 
 
 def _differences(
-    planned: bool,
     partitions: int,
     replicas: int,
     held: Sequence[PartitionHeld] | None,
@@ -137,8 +129,6 @@ def _differences(
         for each in held
         if each.in_sync < each.replicas
     ]
-    if not planned:
-        return found
     if len(held) != partitions:
         found.append(f"{len(held)} partitions, not {partitions}")
     least = min((each.replicas for each in held), default=0)

@@ -112,7 +112,8 @@ def test_the_commands_that_look_into_a_running_system_work(demo: tuple[Environme
     for command in commands:
         if " logs -f" in command:
             continue  # it goes on until it is ended
-        here = command.replace(" 7410 ", f" {environment.ports['postgres']} ")
+        # The same figures, once.
+        here = command.replace(" 7410 ", f" {environment.ports['postgres']} ").replace(" lag --watch", " lag")
         if "admin create" in command:
             here = here.replace("ana", f"ana_{token_hex(4)}") + " --password-stdin"
         done = subprocess.run(

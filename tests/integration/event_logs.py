@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from infra.cli.main import main
-from infra.local.topics import CONFIGURATION
+from infra.local.topics import CONFIGURATION, declared
 from schemas.catalogue import event_schemas, topics
 from schemas.codec import MAGIC, MalformedRecord, UnknownEventType
 from schemas.registration import register
@@ -135,13 +135,16 @@ def place_of(shown: dict[str, Any]) -> tuple[str, int, int]:
 
 
 @contextmanager
-def empty_topics(engine: Engine, *others: NewTopic) -> Iterator[None]:
+def empty_topics(engine: Engine) -> Iterator[None]:
     """Topics set up as they must be, but with times as the producer gives them, so that a test can choose them."""
     environment = engine.environment
     admin = AdminClient({"bootstrap.servers": environment.kafka_bootstrap_servers})
     register(environment.schema_registry_url)
     timed = {**CONFIGURATION, "message.timestamp.type": "CreateTime"}
-    wanted = [NewTopic(environment.topic(name), PARTITIONS, 1, config=timed) for name in topics()] + list(others)
+    wanted = [NewTopic(environment.topic(name), PARTITIONS, 1, config=timed) for name in topics()]
+    wanted += [
+        NewTopic(environment.topic(name), 1, 1, config=CONFIGURATION) for name in declared() if name not in topics()
+    ]
     for future in admin.create_topics(wanted).values():
         future.result(20)
     try:
