@@ -43,7 +43,8 @@ def main(count: int) -> None:
                 began = time.monotonic()
             if seen == count:
                 rate = (count - WARM_UP) / (time.monotonic() - began)
-                print(json.dumps({"per_second": round(rate), "events": count}), flush=True)
+                # Faust's spinner has left half a line.
+                print("\n" + json.dumps({"per_second": round(rate), "events": count}), flush=True)
                 os._exit(0)  # it has served; its own farewell takes seconds and is not measured
 
     app.finalize()

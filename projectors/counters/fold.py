@@ -1,6 +1,6 @@
-"""Counts per post, comment and person, who cares for whom, and bookmarks: each derived from what an event sets.
+"""Likes, comments, shares and bookmarks, and counts per post, comment and person: each derived from what an event sets.
 
-Affinity is whole numbers per viewer, author and UTC day (docs/semantics.md): a like weighs 1, a comment 3, a share 4.
+Who cares for whom (affinity) is a view of these rows, in tables.sql.
 """
 
 from collections.abc import Sequence
@@ -42,10 +42,6 @@ from schemas.types import (
 )
 from shared.ids import day_of
 
-LIKE_WEIGHT = 1
-COMMENT_WEIGHT = 3
-SHARE_WEIGHT = 4
-
 POST = Table(
     name="post",
     key={"post_id": "uuid"},
@@ -85,9 +81,6 @@ REACTION = Table(
     counts=(
         Count("post_count", "likes", {"post_id": "post_id"}),
         Count("reaction_count", "n", {"post_id": "post_id", "reaction": "reaction"}),
-        Count(
-            "affinity", "weight", {"viewer_id": "actor_id", "author_id": "author_id", "day": "day"}, weight=LIKE_WEIGHT
-        ),
     ),
 )
 
@@ -119,12 +112,6 @@ COMMENT = Table(
     counts=(
         Count("post_count", "comments", {"post_id": "post_id"}),
         Count("comment_count", "replies", {"comment_id": "parent_id"}),
-        Count(
-            "affinity",
-            "weight",
-            {"viewer_id": "author_id", "author_id": "post_author_id", "day": "day"},
-            weight=COMMENT_WEIGHT,
-        ),
     ),
 )
 
@@ -145,12 +132,7 @@ SHARE = Table(
     erased_with=("actor_id", "author_id"),
     gone_with=("post_id",),
     counted="active",
-    counts=(
-        Count("post_count", "shares", {"post_id": "post_id"}),
-        Count(
-            "affinity", "weight", {"viewer_id": "actor_id", "author_id": "author_id", "day": "day"}, weight=SHARE_WEIGHT
-        ),
-    ),
+    counts=(Count("post_count", "shares", {"post_id": "post_id"}),),
 )
 
 # Nobody is shown what somebody keeps, so nothing is counted. A bookmark outlives its post, which then shows as not
@@ -196,13 +178,6 @@ COUNT_TABLES = (
         ("n",),
         whose={"post_id": NOBODY, "reaction": NOBODY, "n": NOBODY},
         gone_with=("post_id",),
-    ),
-    CountTable(
-        "affinity",
-        {"viewer_id": "uuid", "author_id": "uuid", "day": "integer"},
-        ("weight",),
-        whose={"viewer_id": "viewer_id", "author_id": "author_id", "day": "viewer_id", "weight": "viewer_id"},
-        erased_with=("viewer_id", "author_id"),
     ),
 )
 

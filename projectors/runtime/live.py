@@ -93,7 +93,11 @@ class LiveWorker:
         self.app = make_app(projector.projection, environment, settings)
         self._parking, self._dead_letters = parking_of(projector, environment, self._holdings, settings)
         self._worker = Worker(
-            projector, self._holdings, lambda error: self.app.add_future(self.app.crash(error)), self._parking
+            projector,
+            self._holdings,
+            lambda error: self.app.add_future(self.app.crash(error)),
+            self._parking,
+            lanes=int(settings.lanes) if isinstance(projector.projection, PostgresProjection) else 1,
         )
         transport = Transport(self.app.conf.broker_consumer, self.app)
         transport.store, transport.holdings, transport.settings = projector.store, self._holdings, settings

@@ -118,7 +118,6 @@ class Parking:
         self._known_under: dict[Partition, int] = {}  # the epoch under which they were read
         self.halted: dict[Partition, Record] = {}  # what each halted partition stands before
         self.stopped = False  # by the breaker
-        self.version = 0  # changes with the keys
         self._said_at: dict[str, float] = {}
 
     def ready_for(self, fetched: Fetched) -> bool:
@@ -257,9 +256,7 @@ class Parking:
             )
 
     def _set_keys(self, place: Partition, keys: set[str]) -> None:
-        if keys != self._keys.get(place, set()):
-            self._keys[place] = keys
-            self.version += 1
+        self._keys[place] = keys
 
     # A partition that is halted, a projection that is stopped.
 

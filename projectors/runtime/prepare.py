@@ -29,6 +29,10 @@ from shared.environment import Environment, environment
 # Frames and their sequences outlive every rebuild, so they lie outside the projections' schemas.
 DELIVERY_SQL = Path(__file__).resolve().parent.parent / "notifications" / "delivery.sql"
 _LOCK = 0x726F6F6B  # "rook": two preparations at once wait for each other
+_TABLE = re.compile(
+    r"create table if not exists (?P<table>\w+) .*?(?:(?P<inline>\w+) \w+ primary key|primary key \((?P<listed>\w+))",
+    re.DOTALL,
+)
 _INDEX = re.compile(r"create index if not exists (\w+) on (\w+) (.*)", re.DOTALL)
 
 
@@ -91,6 +95,8 @@ def index_statements(projection: PostgresProjection, schema: str) -> dict[str, s
     """
     found, leading = {}, set()
     for statement in _statements(projection):
+        if made := _TABLE.match(statement):
+            leading.add((made["table"], made["listed"] or made["inline"]))
         if named := _INDEX.match(statement):
             index, table, columns = named.groups()
             found[f"create index if not exists {index} on {schema}.{table} {columns}"] = table
@@ -98,7 +104,6 @@ def index_statements(projection: PostgresProjection, schema: str) -> dict[str, s
                 leading.add((table, columns.lstrip("( ").partition(",")[0].rstrip(") ")))
     swept: list[Table | CountTable] = [*projection.tables, *projection.count_tables]
     for each in swept:
-        leading.add((each.name, next(iter(each.key))))
         # The sweeper finds a person's rows by an index that begins with the column.
         for column in dict.fromkeys((*each.erased_with, *(each.gone_with if has_gone(projection) else ()))):
             if (each.name, column) not in leading:

@@ -23,7 +23,8 @@ class WorkerSettings:
     commit_seconds: float = 2.0  # advisory commits, for Kafka's own lag tools
     metadata_seconds: float = 30.0  # partitions added to a topic are noticed after this
     check_seconds: float = 2.0  # positions in the store against those in memory
-    batch_records_max: float = 2000
+    batch_records_max: float = 4000
+    lanes: float = 2  # batches of different partitions that PostgreSQL applies at once, each on a connection of its own
     buffer_batches_max: float = 8
     blocked_seconds: float = 10.0  # watchdog: the event loop does not answer
     unassigned_seconds: float = 12.0  # watchdog: a rebalance, or the fence behind it, does not end

@@ -18,6 +18,8 @@ from projectors.runtime.parking import Parking, StoreApply
 from projectors.runtime.projector import Projector
 from projectors.runtime.stores.port import Advance, Fence, Outcome, Partition, Unstorable
 
+# Batches that are folded and wait: several of one partition come one after the other, and the lanes need others then.
+AHEAD = 4
 log = structlog.get_logger()
 
 
@@ -90,7 +92,8 @@ class Holdings:
 
 
 class Worker:
-    """Folds a batch while the one before is being applied; they are applied one after the other."""
+    """Folds a batch while others are being applied: a partition's one after the other, `lanes` of different partitions
+    at once, as different workers would."""
 
     def __init__(
         self,
@@ -98,46 +101,86 @@ class Worker:
         holdings: Holdings,
         crash: Callable[[BaseException], None],
         parking: Parking | None = None,
+        lanes: int = 1,
     ) -> None:
-        """`crash` is told of the first error of an apply; it must end the process. Without `parking` a record that
-        cannot be applied is such an error."""
+        """`crash` is told of every error of an apply; it must end the process. Without `parking` a record that cannot
+        be applied is such an error."""
         self._projector = projector
         self._holdings = holdings
         self._crash = crash
         self._parking = parking
+        self._lanes = lanes
+        self._lane = asyncio.Semaphore(lanes)
         self._turn = asyncio.Lock()
-        self._applying: asyncio.Task[None] | None = None
+        self._careful = asyncio.Lock()
+        self._under_way: list[asyncio.Task[None]] = []
+        self._newest: dict[Partition, asyncio.Task[None]] = {}
         self.applied_records = 0
 
     async def take(self, fetched: Fetched) -> None:
-        """Begins to apply a batch, once the one before is applied. Raises what that one, or this one's fold, raised."""
+        """Folds a batch and lets it be applied in its turn. Raises what one before, or this one's fold, raised."""
         async with self._turn:
             await self._take(fetched)
 
     async def _take(self, fetched: Fetched) -> None:
-        parking = self._parking
-        if not self._holdings.holds(fetched):
+        if not await self._admits(fetched):
             return
-        if parking is not None and not parking.ready_for(fetched) and not await parking.admits(fetched):
-            return
-        version = 0 if parking is None else parking.version
-        careful = parking is not None and not parking.ready_for(fetched)
         changes: Any = None
-        if not careful:
+        if self._applies_plainly(fetched):
             try:
                 changes = await self._projector.changes_of([record.value for record in fetched.records])
             except Exception:
-                if parking is None:
+                if self._parking is None:
                     raise
-                careful = True
-        if self._applying is not None:
-            await self._applying
-        if parking is not None and (careful or parking.version != version):
-            self._applying = asyncio.create_task(parking.carefully(fetched, self.apply))
-        else:
-            self._applying = asyncio.create_task(self._apply_or_park(fetched, changes))
-        self._applying.add_done_callback(self._crash_on_error)
+        await self._room()
+        before = self._newest.get(fetched.partition)
+        task = asyncio.create_task(self._in_turn(fetched, changes, before))
+        task.add_done_callback(self._crash_on_error)
+        self._newest[fetched.partition] = task
+        self._under_way.append(task)
         await asyncio.sleep(0)  # sends the statement before the next fold begins
+
+    async def _admits(self, fetched: Fetched) -> bool:
+        """Whether the batch may be taken at all, with or without care."""
+        if not self._holdings.holds(fetched):
+            return False
+        return self._applies_plainly(fetched) or (self._parking is not None and await self._parking.admits(fetched))
+
+    def _applies_plainly(self, fetched: Fetched) -> bool:
+        return self._parking is None or self._parking.ready_for(fetched)
+
+    async def _room(self) -> None:
+        """Waits until few enough batches wait for their turn. Raises what one that has ended raised."""
+        while True:
+            for task in [each for each in self._under_way if each.done()]:
+                self._under_way.remove(task)
+                task.result()
+            if len(self._under_way) < self._lanes + AHEAD:
+                return
+            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _in_turn(self, fetched: Fetched, changes: Any, before: "asyncio.Task[None] | None") -> None:
+        if before is not None:
+            await before
+        async with self._lane:
+            # What came before may have set something of this partition aside, or halted it.
+            if not await self._admits(fetched):
+                return
+            if changes is None or not self._applies_plainly(fetched):
+                await self._carefully(fetched)
+                return
+            try:
+                await self.apply(fetched, changes)
+            except Unstorable:
+                if self._parking is None:
+                    raise
+                await self._carefully(fetched)
+
+    async def _carefully(self, fetched: Fetched) -> None:
+        assert self._parking is not None
+        # The breaker counts what is parked: one after the other.
+        async with self._careful:
+            await self._parking.carefully(fetched, self.apply)
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
@@ -147,17 +190,9 @@ class Worker:
             yield
 
     async def finish(self) -> None:
-        """Waits for the batch that is being applied."""
-        if self._applying is not None:
-            await self._applying
-
-    async def _apply_or_park(self, fetched: Fetched, changes: Any) -> None:
-        try:
-            await self.apply(fetched, changes)
-        except Unstorable:
-            if self._parking is None:
-                raise
-            await self._parking.carefully(fetched, self.apply)
+        """Waits for the batches that are being applied."""
+        while self._under_way:
+            await self._under_way.pop(0)
 
     async def apply(self, fetched: Fetched, changes: Any, store_apply: StoreApply | None = None) -> None:
         """Raises PositionError when the store refuses a batch that this worker still believes to own, and Unstorable.

@@ -34,7 +34,7 @@ from shared.environment import Environment
 from shared.ids import time_of
 from tests.model.found import rows_of
 from tests.model.reference import Model
-from tests.model.tables import TABLES, Difference, compare
+from tests.model.tables import TABLES, VIEWS, Difference, compare
 from tests.runtime.engine import Engine, Ids, Log, own_topics, read_database
 from tests.runtime.workers import Workers, wait_until, workers_of
 
@@ -185,7 +185,7 @@ def differences(engine: Engine, events: Iterable[Event]) -> list[Difference]:
     model = Model(list(events))
     found: list[Difference] = []
     with psycopg.connect(engine.environment.read_database_url) as connection:
-        for table in TABLES:
+        for table in (*TABLES, *VIEWS):
             if table.name.startswith("counters."):
                 compared, _, some = compare(table, model, rows_of(connection, table))
                 assert compared or table.name in NOT_FILLED, f"nothing to compare in {table.name}"

@@ -37,7 +37,7 @@ from tests.model.found import rows_of
 from tests.model.home import MICROS_PER_DAY
 from tests.model.log import LogReader
 from tests.model.reference import Model
-from tests.model.tables import TABLES, Difference, compare
+from tests.model.tables import TABLES, VIEWS, Difference, compare
 
 SAME, CANNOT_COMPARE, DIFFERENT = 0, 1, 3
 SHOWN_MAX = 20
@@ -84,7 +84,7 @@ def verify(environment: Environment, timeout_seconds: float) -> Report:
             model = Model(reader.events, forgotten_before(environment))
             report.events = len(reader.events)
             report.parked = positions.parked(connection)
-            for table in TABLES:
+            for table in (*TABLES, *VIEWS):
                 say(table.name)
                 report.add(table.name, *compare(table, model, rows_of(connection, table)))
             compared, differences = compare_delivery(model, connection, say)

@@ -35,7 +35,7 @@ from shared.environment import Environment
 from tests.model.feeds import compare_delivery
 from tests.model.found import ids_of, rows_of
 from tests.model.reference import Model
-from tests.model.tables import TABLES, Difference, Expected, compare
+from tests.model.tables import TABLES, VIEWS, Difference, Expected, compare
 from tests.properties.histories import delivered_histories
 from tests.properties.interpretation import NamedRow, fold_in_batches, is_counted
 from tests.properties.projections import POSTGRES_PROJECTIONS, PROJECTION_NAMES
@@ -154,7 +154,7 @@ def test_what_is_left_after_sweeping_is_what_the_model_says(
     bench.apply(projection, assigned, sweeping=True)
     model = Model(events)
     with bench.connection.transaction():
-        for expected in TABLES:
+        for expected in (*TABLES, *VIEWS):
             if expected.name.startswith(f"{name}."):
                 assert compare(expected, model, rows_of(bench.connection, expected))[2] == []
         for table in projection.tables:
@@ -268,8 +268,8 @@ def _key_of(projection: PostgresProjection, table: str) -> tuple[str, ...]:
 def test_a_count_that_forgets_what_the_old_row_counted_is_found(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted bug: were the old row not looked at, a reaction that changes would be counted twice."""
 
-    def forgetful(projection: PostgresProjection, schema: str, changes: Changes) -> Statement:
-        statement = statement_for(projection, schema, changes)
+    def forgetful(projection: PostgresProjection, schema: str, changes: Changes, aside: bool) -> Statement:
+        statement = statement_for(projection, schema, changes, aside)
         return replace(statement, sql=statement.sql.replace("was_counted = t.counted", "was_counted = false"))
 
     monkeypatch.setattr(stores_postgres, "statement_for", forgetful)
@@ -289,8 +289,8 @@ def test_a_count_that_forgets_what_the_old_row_counted_is_found(bench: Bench, mo
 def test_frames_that_forget_a_silence_are_found(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted bug: were nothing told when a silence begins or ends, what it hides would stay on clients' screens."""
 
-    def forgetful(projection: PostgresProjection, schema: str, changes: Changes) -> Statement:
-        statement = statement_for(projection, schema, changes)
+    def forgetful(projection: PostgresProjection, schema: str, changes: Changes, aside: bool) -> Statement:
+        statement = statement_for(projection, schema, changes, aside)
         return replace(
             statement,
             sql=statement.sql.replace(

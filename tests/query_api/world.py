@@ -278,13 +278,6 @@ class World:
             post_id,
             reaction,
         )
-        self.execute(
-            """insert into counters.affinity (viewer_id, author_id, day, weight) values (%s, %s, %s, 1)
-               on conflict (viewer_id, author_id, day) do update set weight = affinity.weight + 1""",
-            actor_id,
-            author_id,
-            day,
-        )
         return event_id
 
     def share(self, actor_id: UUID, post_id: UUID) -> FeedItem:
@@ -305,13 +298,6 @@ class World:
             day,
         )
         self._count("shares", post_id)
-        self.execute(
-            """insert into counters.affinity (viewer_id, author_id, day, weight) values (%s, %s, %s, 4)
-               on conflict (viewer_id, author_id, day) do update set weight = affinity.weight + 4""",
-            actor_id,
-            author_id,
-            day,
-        )
         return FeedItem(share_id, post_id)
 
     def unshare(self, actor_id: UUID, post_id: UUID) -> None:

@@ -28,7 +28,7 @@ SETTINGS = {
     "stream_wait_empty": False,
     "stream_buffer_maxsize": 8,
     "broker_max_poll_interval": 1e6,
-    "broker_max_poll_records": 2000,
+    "broker_max_poll_records": 4000,
     "broker_session_timeout": 6.0,
     "broker_heartbeat_interval": 1.5,
     "broker_rebalance_timeout": 10.0,

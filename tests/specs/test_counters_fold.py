@@ -141,12 +141,6 @@ def test_erasure_takes_what_the_person_did_and_what_was_done_to_theirs() -> None
     assert COMMENT.erased_with == ("author_id", "post_author_id")
 
 
-def test_a_like_weighs_one_a_comment_three_and_a_share_four() -> None:
-    counts = [(table.name, count) for table in PROJECTION.tables for count in table.counts]
-    weights = {(name, count.weight) for name, count in counts if count.into == "affinity"}
-    assert weights == {("reaction", 1), ("comment", 3), ("share", 4)}
-
-
 def test_every_count_goes_into_a_declared_table_by_its_key() -> None:
     declared = {table.name: table for table in COUNT_TABLES}
     for table in PROJECTION.tables:

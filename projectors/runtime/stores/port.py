@@ -71,7 +71,7 @@ Beginning = Callable[[Sequence[Partition]], Awaitable[Mapping[Partition, int]]]
 
 
 class Store(Protocol):
-    """A projection's store. Methods are called from one event loop, `apply` never twice at once.
+    """A projection's store. Methods are called from one event loop, `apply` never twice at once for a partition.
 
     Transient trouble (a lost connection, a deadlock) is retried inside, with back-off, until it is over.
     """

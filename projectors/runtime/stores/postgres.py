@@ -6,11 +6,13 @@ long as it is frozen.
 
 import math
 import struct
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg.pq import TransactionStatus
 
 from projectors.runtime import position
 from projectors.runtime.apply import parameters, statement_for
@@ -77,7 +79,7 @@ class PostgresStore:
         self._url = url
         self._owner = owner
         self._retry_seconds = retry_seconds
-        self._applying: AsyncConnection[Any] | None = None
+        self._idle: list[AsyncConnection[Any]] = []  # as many as batches were ever applied at once
         self._reading: AsyncConnection[Any] | None = None
 
     async def fence(self, partitions: Sequence[Partition], beginning: Beginning) -> dict[Partition, Fence]:
@@ -102,19 +104,30 @@ class PostgresStore:
             raise Unstorable from error
 
         async def attempt() -> Outcome:
-            if self._applying is None or self._applying.closed:
-                self._applying = await connect(self._url)
-            try:
-                cursor = await self._applying.execute(statement.sql, values, binary=True)
-            except OF_VALUES as error:
-                raise Unstorable from error
-            row = await cursor.fetchone()
-            if row is not None and row[0]:
-                return Outcome.APPLIED
-            found = await position.positions(self._applying, self.schema)
-            return position.refused_or_already(advance, found.get(advance.partition))
+            async with self._connection() as connection:
+                try:
+                    cursor = await connection.execute(statement.sql, values, binary=True)
+                except OF_VALUES as error:
+                    raise Unstorable from error
+                row = await cursor.fetchone()
+                if row is not None and row[0]:
+                    return Outcome.APPLIED
+                found = await position.positions(connection, self.schema)
+                return position.refused_or_already(advance, found.get(advance.partition))
 
         return await self._retrying("apply", attempt)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection that nobody else uses meanwhile; a broken one is not handed out again."""
+        connection = self._idle.pop() if self._idle else await connect(self._url)
+        try:
+            yield connection
+        finally:
+            if connection.closed or connection.info.transaction_status is not TransactionStatus.IDLE:
+                await connection.close()
+            else:
+                self._idle.append(connection)
 
     async def positions(self) -> dict[Partition, Fence]:
         if self._reading is None or self._reading.closed:
@@ -122,10 +135,9 @@ class PostgresStore:
         return await position.positions(self._reading, self.schema)
 
     async def close(self) -> None:
-        for connection in (self._applying, self._reading):
-            if connection is not None:
-                await connection.close()
-        self._applying = self._reading = None
+        for connection in (*self._idle, *([self._reading] if self._reading is not None else [])):
+            await connection.close()
+        self._idle, self._reading = [], None
 
     async def _retrying(self, what: str, attempt: Callable[[], Awaitable[Answer]]) -> Answer:
         # Lost connections, deadlocks, serialization failures and timeouts; anything else would fail again.
