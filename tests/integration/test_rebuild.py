@@ -166,11 +166,16 @@ def catalogue(engine: Engine, schema: str) -> list[tuple[Any, ...]]:
 def test_a_rebuild_that_is_killed_goes_on_where_it_was(engine: Engine, workers: Workers, where: str, at: int) -> None:
     events = with_erasures(Town(Ids(22), 40), 6_000, 3)
     Log(engine.environment).append(events)
+    if where == "verifying":  # which waits for the live schema to be where the rebuilt one is
+        workers.start()
+        assert_caught_up(engine, workers)
     killed = workers.start("-c", HELD, where, str(at))
     wait_until(120, lambda: killed.logged("held"))
     killed.kill()
-    report = rookery(engine, "rebuild", "counters", "--chunk-records", "50")
+    verify = ["--verify"] if where == "verifying" else []
+    report = rookery(engine, "rebuild", "counters", "--chunk-records", "50", *verify)
     assert report["resumed"] is True
+    assert report["verified"] is (True if verify else None)
     assert counted_in(engine, "counters_next") == recounted(events)
     assert engine.rows("select sum(next_offset) from counters_next.position") == [(len(events),)]
 
