@@ -11,15 +11,13 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 
 from projectors.counters.fold import PROJECTION
@@ -31,6 +29,7 @@ from projectors.runtime.stores.port import Partition
 from schemas.types import Event, PostLiked, UserErased
 from shared.environment import REPOSITORY, Environment
 from shared.ids import time_of
+from tests.integration.swap_watching import Prober, Reader, Writer
 from tests.runtime.engine import PARTITIONS, Engine, Ids, Log, own_topics, read_database
 from tests.runtime.history import Town, counted, recounted
 from tests.runtime.workers import Workers, wait_until, workers_of
@@ -190,73 +189,50 @@ def test_a_second_rebuild_is_refused(engine: Engine, workers: Workers) -> None:
     assert phase(engine) is None
 
 
-class Reader(threading.Thread):
-    """Reads counts as a reader does, without pause, and keeps what failed."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(daemon=True)
-        self._url = engine.environment.query_database_url
-        self.stopping = threading.Event()
-        self.reads, self.failed, self.slowest = 0, list[str](), 0.0
-        self.least, self.went_back = 0, 0
-
-    def run(self) -> None:
-        statement = """select sum(c.likes) from counters.post_count as c
-                        where exists (select from counters.reaction as r where r.post_id = c.post_id)"""
-        with psycopg.connect(self._url, autocommit=True, prepare_threshold=1) as connection:
-            while not self.stopping.is_set():
-                began = time.monotonic()
-                try:
-                    connection.execute(statement).fetchone()
-                    connection.execute("select sum(next_offset) from counters.position").fetchone()
-                except psycopg.Error as error:
-                    self.failed.append(str(error))
-                self.slowest = max(self.slowest, time.monotonic() - began)
-                self.reads += 1
-
-
-def writing(engine: Engine, town: Town, stop: threading.Event, events: list[Event]) -> threading.Thread:
-    """A thread that goes on appending until it is told to stop."""
-
-    def append() -> None:
-        log = Log(engine.environment)
-        while not stop.is_set():
-            some = list(town.events(60))
-            log.append(some)
-            events.extend(some)
-            stop.wait(0.02)
-
-    thread = threading.Thread(target=append, daemon=True)
-    thread.start()
-    return thread
-
-
-def test_swapped_in_and_back_while_all_goes_on(engine: Engine, workers: Workers) -> None:
+def test_swapped_in_and_back_while_all_goes_on(
+    engine: Engine, workers: Workers, capsys: pytest.CaptureFixture[str]
+) -> None:
     town = Town(Ids(23), 50)
     events = list(town.events(3_000))
     Log(engine.environment).append(events)
     live = [workers.start(), workers.start()]
     assert_caught_up(engine, workers)
-    stop, reader = threading.Event(), Reader(engine)
-    thread = writing(engine, town, stop, events)
-    reader.start()
-    [(before,)] = engine.rows("select 'counters.reaction'::regclass::oid")
-    reports = [rookery(engine, "rebuild", "counters", "--swap"), rookery(engine, "rollback", "counters")]
-    reports.append(rookery(engine, "rebuild", "counters", "--swap"))
-    stop.set()
-    thread.join()
+    # Both have a share, and what the second one's arrival moved is fenced.
+    wait_until(30, lambda: len(owners(engine)) == len(live) and len({epoch for _, epoch in owners(engine)}) == 1)
+    before = owners(engine)
+    watchers = _, reader, prober = Writer(engine, town, events), Reader(engine), Prober(engine, 230, events)
+    for watcher in watchers:
+        watcher.start()
+    reports = []
+    for command in (("rebuild", "counters", "--swap"), ("rollback", "counters"), ("rebuild", "counters", "--swap")):
+        reports.append(rookery(engine, *command))
+        wait_until(30, lambda: prober.error or len(prober.swaps) == len(reports))
+    for watcher in watchers:
+        watcher.stop()
     assert_caught_up(engine, workers)
-    reader.stopping.set()
-    reader.join()
+    frozen = [report["swapped"]["frozen_seconds"] for report in reports]
+    again = [swap.again_seconds for swap in prober.swaps]
+    with capsys.disabled():
+        print(f"\n  {reader.reads} reads, none failed, the slowest {reader.slowest_seconds * 1000:.0f} ms;"
+              f" workers waited {milliseconds(frozen)}; a new like was seen {milliseconds(again)} after the swaps,"
+              f" and each of {prober.likes} within {prober.slowest_seconds * 1000:.0f} ms", end="")  # fmt: skip
     assert reader.failed == [] and reader.reads > 50
-    [(after,)] = engine.rows("select 'counters.reaction'::regclass::oid")
-    assert before != after
-    for report in reports:
-        assert report["swapped"]["frozen_seconds"] <= 1.0
+    assert reader.went_back == []
+    assert len(again) == len(reports) and max(again) <= 1.0 and max(frozen) <= 1.0
     assert [worker.process.poll() for worker in live] == [None, None], workers.all[0].text()
     assert not any(worker.logged("refused") or worker.logged("apply_failed") for worker in live)
+    assert owners(engine) == before, "the same workers under the same epochs: nobody was fenced anew"
     assert_swept(engine)
     assert counted(engine) == recounted(events)
+
+
+def owners(engine: Engine) -> set[tuple[str, int]]:
+    """Who holds partitions, under which epochs."""
+    return set(engine.rows("select distinct owner, epoch from counters.position"))
+
+
+def milliseconds(seconds: Sequence[float]) -> str:
+    return ", ".join(f"{each * 1000:.0f}" for each in seconds) + " ms"
 
 
 def test_a_difference_is_found_and_its_key_named(engine: Engine, workers: Workers) -> None:
