@@ -10,8 +10,6 @@ of a kind nobody thought of, which end a worker (tests/integration/test_engine.p
 import asyncio
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,9 +26,10 @@ from projectors.catalogue import PROJECTIONS
 from projectors.counters.fold import PROJECTION
 from projectors.runtime.lag import wait_until_caught_up
 from schemas.types import Event, PostBookmarked, PostLiked, PostPublished, PostUnliked, UserErased
-from shared.environment import REPOSITORY, Environment
+from shared.environment import Environment
 from shared.ids import time_of
 from shared.kafka import partition_of, record_key
+from tests.integration.event_logs import rookery
 from tests.integration.relay_of_bytes import Relay
 from tests.runtime.engine import Engine, Ids, Log, own_topics, read_database
 from tests.runtime.history import counted, recounted
@@ -131,11 +130,8 @@ def assert_caught_up(engine: Engine, workers: Workers, seconds: float = 60) -> N
 
 def parked_command(engine: Engine, *arguments: str, status: int = 0) -> dict[str, Any]:
     """What `rookery parked ... --json` answers."""
-    done = subprocess.run(
-        [sys.executable, "-m", "infra.cli.main", "parked", *arguments, "--json"],
-        cwd=REPOSITORY, env=dict(engine.environ), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == status, done.stderr + done.stdout
+    done = rookery(engine, "parked", *arguments, "--json")
+    assert done.returncode == status, (done.stderr + done.stdout).decode()
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 

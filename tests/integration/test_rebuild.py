@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -29,6 +28,7 @@ from projectors.runtime.stores.port import Partition
 from schemas.types import Event, PostLiked, UserErased
 from shared.environment import REPOSITORY, Environment
 from shared.ids import time_of
+from tests.integration import event_logs
 from tests.integration.swap_watching import Prober, Reader, Writer
 from tests.runtime.engine import PARTITIONS, Engine, Ids, Log, own_topics, read_database
 from tests.runtime.history import Town, counted, recounted
@@ -68,8 +68,14 @@ def workers(engine: Engine, tmp_path: Path) -> Iterator[Workers]:
 
 def rookery(engine: Engine, *arguments: str, expect: int = DONE) -> dict[str, Any]:
     """What the command answers as JSON; it must end with the status expected."""
+    done = event_logs.rookery(engine, *arguments, "--json")
+    return answered(done.returncode, done.stdout.decode(), done.stderr.decode(), expect)
+
+
+def rookery_apart(engine: Engine, *arguments: str) -> dict[str, Any]:
+    """The same by a process of its own, where threads of this one measure meanwhile."""
     done = subprocess.run(
-        [sys.executable, "-m", "infra.cli.main", *arguments, "--json"],
+        [*event_logs.command(*arguments), "--json"],
         cwd=REPOSITORY,
         env=dict(engine.environ),
         capture_output=True,
@@ -77,8 +83,12 @@ def rookery(engine: Engine, *arguments: str, expect: int = DONE) -> dict[str, An
         check=False,
         timeout=300,
     )
-    assert done.returncode == expect, done.stderr[-3000:]
-    answer: dict[str, Any] = json.loads(done.stdout) if done.stdout else {"refused": done.stderr}
+    return answered(done.returncode, done.stdout, done.stderr, DONE)
+
+
+def answered(status: int, stdout: str, stderr: str, expect: int) -> dict[str, Any]:
+    assert status == expect, stderr[-3000:]
+    answer: dict[str, Any] = json.loads(stdout) if stdout else {"refused": stderr}
     return answer
 
 
@@ -205,7 +215,7 @@ def test_swapped_in_and_back_while_all_goes_on(
         watcher.start()
     reports = []
     for command in (("rebuild", "counters", "--swap"), ("rollback", "counters"), ("rebuild", "counters", "--swap")):
-        reports.append(rookery(engine, *command))
+        reports.append(rookery_apart(engine, *command))
         wait_until(30, lambda: prober.error or len(prober.swaps) == len(reports))
     for watcher in watchers:
         watcher.stop()
