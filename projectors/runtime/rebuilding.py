@@ -22,6 +22,7 @@ from shared.environment import Environment
 
 # Rates on two cores, for the estimate of a dry run alone.
 USUAL_RECORDS_PER_SECOND = 80_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 OFFSETS_NAMED_MAX = 20  # characters of a schema's name
 
 
@@ -239,7 +240,8 @@ def _at_time(moment: datetime, environment: Environment, ends: Mapping[Partition
         }
     )
     try:
-        millis = int(moment.timestamp() * 1000)
+        # The log counts whole milliseconds: what it appended within the moment's own came before the moment.
+        millis = -((EPOCH - moment) // timedelta(milliseconds=1))
         asked = [TopicPartition(environment.topic(each.topic), each.number, millis) for each in ends]
         answered = consumer.offsets_for_times(asked, timeout=10.0)
     finally:

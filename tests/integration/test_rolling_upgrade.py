@@ -121,10 +121,16 @@ class Producer(Log):
         self.codec: Codec = open_codec(url, of.contract)
 
 
-# A like as the new release writes it.
+# A like with the field that the new release adds.
 FullerLike = msgspec.defstruct(
     "PostLiked", [("from_notification", bool, True)], bases=(PostLiked,), frozen=True, gc=False, kw_only=True
 )
+
+
+def fuller(likes: Iterable[PostLiked]) -> list[Event]:
+    """The same likes as the new release writes them."""
+    made: list[Any] = [FullerLike(**msgspec.structs.asdict(like)) for like in likes]
+    return made
 
 
 class Town:
@@ -222,7 +228,7 @@ def test_workers_of_two_releases_share_a_group(
     # The producer is replaced too early: its likes say more than the old worker knows of, which stops nobody.
     producer = Producer(engine, new)
     likes = town.likes()
-    producer.append(FullerLike(**msgspec.structs.asdict(like)) for like in likes)
+    producer.append(fuller(likes))
     produced += likes
     wait_until(SECONDS, all_applied)
     assert owners(engine) == {str(each.process.pid) for each in pair}, "both had a share in it"
@@ -230,7 +236,7 @@ def test_workers_of_two_releases_share_a_group(
 
     # What the old worker does not know at all it does not pass over: it stops, and says so.
     shares, likes = town.shares(), town.likes()
-    producer.append([*shares, *likes])
+    producer.append([*shares, *fuller(likes)])
     produced += [*shares, *likes]
     wait_until(SECONDS, lambda: "PostShared, which this process does not know" in pair[0].text())
 
