@@ -64,7 +64,7 @@ if os.environ.get("DIES"):
 live.run(replace(PROJECTION, fold=faulty), environment(), worker_settings(os.environ))
 """
 # Beyond all that the watchdog has patience with, but a partition that starves (runtime/settings.py).
-PATIENCE_SECONDS = 13.0
+PATIENCE_SECONDS = 17.0
 SOON = {"ROOKERY_WORKER_CHECK_SECONDS": "0.2"}
 PARKED = """select topic, partition, record_offset, state, event_type, reason from counters.parked
              order by topic, partition, record_offset"""
@@ -277,7 +277,7 @@ def test_an_unknown_type_halts_its_partition_alone(engine: Engine, workers: Work
     append_bytes(engine, "engagement", partition, record_key(viral.author, viral.ids()), unknown)
     log.append([viral.like(person) for person in viral.people[10:]])
     quiet = Viral(5, people=1)
-    worker = workers.start("-c", FAULTY, SAID_AGAIN="6", ROOKERY_WORKER_STALLED_SECONDS="3", **SOON)
+    worker = workers.start("-c", FAULTY, SAID_AGAIN="8", ROOKERY_WORKER_STALLED_SECONDS="3", **SOON)
     wait_until(60, lambda: worker.logged("halted"))
     log.append([quiet.post])
     wait_until(60, lambda: engine.rows("select 1 from counters.post where post_id = %s", quiet.post.post_id))
