@@ -36,10 +36,6 @@ UNPROVEN = (
     "tests/chaos/test_hangs.py",
     "tests/chaos/test_log_and_group.py",
     "tests/chaos/test_log_tail.py",
-    "tests/integration/test_events_command.py",
-    "tests/integration/test_ops_page.py",
-    "tests/integration/test_parking.py",
-    "tests/integration/test_rebuild.py",
 )
 
 

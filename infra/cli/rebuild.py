@@ -177,7 +177,12 @@ def _answered(
     if statement in tables:
         cursor.execute(sql.SQL("select * from {} limit {}").format(sql.Identifier(statement), limit + 1))
     else:
-        cursor.execute(statement.encode())
+        try:
+            cursor.execute(statement.encode())
+        except psycopg.OperationalError:
+            raise
+        except psycopg.Error as error:
+            raise Refused(f"{error.diag.message_primary or error}: a state of the past is read by a SELECT") from None
     if cursor.description is None:
         raise Refused("that statement answers no rows: give a SELECT")
     rows = cursor.fetchmany(limit + 1)
@@ -266,7 +271,8 @@ def _show_estimate(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         return print_json(found)
     for name, value in found.items():
-        screen.print(f"{name.replace('_', ' '):<24} {value:,}" if isinstance(value, int) else f"{name:<24} {value}")
+        shown = ("no", "yes")[value] if isinstance(value, bool) else f"{value:,}" if isinstance(value, int) else value
+        screen.print(f"{name.replace('_', ' '):<24} {shown}")
     return None
 
 

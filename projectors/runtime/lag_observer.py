@@ -47,10 +47,10 @@ class Standing:
     epoch: int
     owner: str | None = None
     advanced_ago: float | None = None
-    parked: int = 0
 
 
 Standings = dict[str, dict[Partition, Standing]]
+Parked = dict[tuple[str, Partition], int]
 
 
 class LagObserver:
@@ -65,6 +65,7 @@ class LagObserver:
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._redis: dict[str, Any] = {}
         self._partitions: list[Partition] = []
+        self._parked: Parked | None = None  # as last seen
         self._histories: dict[str, dict[Partition, History]] = defaultdict(lambda: defaultdict(History))
 
     async def __aenter__(self) -> "LagObserver":
@@ -147,7 +148,7 @@ class LagObserver:
                     epoch=standing.epoch,
                     owner=standing.owner,
                     advanced_at=None if ago is None else now - ago,
-                    parked=standing.parked,
+                    parked=(self._parked or {}).get((projection.name, partition), 0),
                     committed=group.committed.get(partition),
                     worker=partition in group.held or (group.rebalancing and group.members > 0),
                     appended_at=times.get(place),
@@ -166,15 +167,15 @@ class LagObserver:
 
     async def _standings(self, troubles: list[str]) -> Standings:
         found: Standings = {}
-        in_postgres = [each for each in self._projections if isinstance(each, PostgresProjection)]
-        if in_postgres:
-            try:
-                found |= await asyncio.wait_for(self._in_postgres([each.name for each in in_postgres]), ANSWER_SECONDS)
-            except (psycopg.Error, OSError, TimeoutError) as error:
-                await self._disconnect()
-                troubles.append(f"PostgreSQL: {_first_line(error)}")
+        # Also those of projections whose rows are elsewhere: parked records always lie in PostgreSQL.
+        try:
+            in_postgres, self._parked = await asyncio.wait_for(self._in_postgres(), ANSWER_SECONDS)
+            found |= in_postgres
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            await self._disconnect()
+            troubles.append(f"PostgreSQL: {_first_line(error)}")
         for projection in self._projections:
-            if not isinstance(projection, RedisProjection):
+            if not isinstance(projection, RedisProjection) or self._parked is None:
                 continue
             try:
                 fences = await asyncio.wait_for(self._redis[projection.name].positions(), ANSWER_SECONDS)
@@ -186,7 +187,9 @@ class LagObserver:
             }
         return found
 
-    async def _in_postgres(self, names: list[str]) -> Standings:
+    async def _in_postgres(self) -> tuple[Standings, Parked]:
+        names = [each.name for each in self._projections]
+        with_rows = {each.name for each in self._projections if isinstance(each, PostgresProjection)}
         if self._connection is None or self._connection.closed:
             self._connection = await psycopg.AsyncConnection.connect(
                 self._environment.query_database_url,
@@ -202,19 +205,18 @@ class LagObserver:
 
         tables = await (await connection.execute(TABLES_SQL.encode(), [names])).fetchall()
         # What was not prepared has never started.
-        stored = [name for name, has_position, _ in tables if has_position]
+        stored = [name for name, has_position, _ in tables if has_position and name in with_rows]
         parking = [name for name, _, parks in tables if parks]
-        parked: dict[tuple[str, Partition], int] = {}
+        parked: Parked = {}
         if parking:
             for name, topic, number, count in await rows(_union(PARKED_SQL, parking)):
                 parked[name, Partition(topic, number)] = count
-        found: Standings = {name: {} for name in names}
+        found: Standings = {name: {} for name in with_rows}
         for name, topic, number, offset, epoch, owner, ago in (
             await rows(_union(POSITIONS_SQL, stored)) if stored else ()
         ):
-            partition = Partition(topic, number)
-            found[name][partition] = Standing(offset, epoch, owner, ago, parked.get((name, partition), 0))
-        return found
+            found[name][Partition(topic, number)] = Standing(offset, epoch, owner, ago)
+        return found, parked
 
     async def _disconnect(self) -> None:
         if self._connection is not None:

@@ -33,6 +33,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     _chain: Chain | None = None
     _chain_assignment: Any = None  # the aiokafka Assignment object that the chain belongs to
 
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # aiokafka has one fetch under way for each broker. Once a partition's records have lain for 0.2 s it fetches
+        # without that partition, which cannot be fetched again before this one ends; Faust would let it wait for 1.5 s.
+        consumer._fetch_max_wait_ms = int(self.consumer.settings.fetch_wait_seconds * 1000)
+        return consumer
+
     def _current_assignment(self) -> Any:
         subscription = self._ensure_consumer()._subscription.subscription
         return None if subscription is None else subscription.assignment

@@ -137,8 +137,9 @@ class Rebuild:
         Raises Refused when the live schema is beyond the log.
         """
         partitions = self._ends.partitions(self.projection.topics)
-        first, ends = self._ends.beginnings(partitions), self._ends.ends(partitions)
+        # Positions first: what is appended and applied in between must not look like a log that lost it.
         live = live_positions(self._connection, self.projection)
+        first, ends = self._ends.beginnings(partitions), self._ends.ends(partitions)
         for partition in partitions:
             if live.get(partition, 0) > ends[partition]:
                 raise Refused(

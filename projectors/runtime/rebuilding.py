@@ -1,5 +1,6 @@
 """The commands of rebuilding, from what was asked to what was done: refused before anything is touched, or whole."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from shared.environment import Environment
 
 # Rates on two cores, for the estimate of a dry run alone.
 USUAL_RECORDS_PER_SECOND = 80_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+OFFSETS_NAMED_MAX = 20  # characters of a schema's name
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,12 @@ def _named(bound: str) -> str:
     if bound.isdecimal():
         return f"offset{bound}"
     moment = _moment(bound)
-    return stamp(moment) if moment else "offsets_" + re.sub(r"[^a-z0-9]+", "_", bound.lower()).strip("_")
+    if moment:
+        return stamp(moment)
+    words = re.sub(r"[^a-z0-9]+", "_", bound.lower()).strip("_")
+    # A name has 63 characters at most, and a log many partitions; `rookery rebuild --list` has the offsets in full.
+    short = words if len(words) <= OFFSETS_NAMED_MAX else hashlib.sha256(words.encode()).hexdigest()[:10]
+    return f"offsets_{short}"
 
 
 def _moment(bound: str) -> datetime | None:
@@ -232,7 +240,8 @@ def _at_time(moment: datetime, environment: Environment, ends: Mapping[Partition
         }
     )
     try:
-        millis = int(moment.timestamp() * 1000)
+        # The log counts whole milliseconds: what it appended within the moment's own came before the moment.
+        millis = -((EPOCH - moment) // timedelta(milliseconds=1))
         asked = [TopicPartition(environment.topic(each.topic), each.number, millis) for each in ends]
         answered = consumer.offsets_for_times(asked, timeout=10.0)
     finally:

@@ -20,6 +20,7 @@ class WorkerSettings:
     heartbeat_seconds: float = 1.5
     rebalance_seconds: float = 10.0
     request_seconds: float = 15.0  # bounds how long a frozen broker goes unnoticed
+    fetch_wait_seconds: float = 0.2  # how long the broker holds a fetch that finds nothing
     commit_seconds: float = 2.0  # advisory commits, for Kafka's own lag tools
     metadata_seconds: float = 30.0  # partitions added to a topic are noticed after this
     check_seconds: float = 2.0  # positions in the store against those in memory

@@ -78,6 +78,27 @@ class Done(NamedTuple):
     stderr: bytes
 
 
+def rookery(engine: Engine, *arguments: str, **environ: str) -> Done:
+    """The command, in this process: starting one takes ten times as long as most of its answers."""
+    streams = [io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2)]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**engine.environ, **environ}.items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", ["rookery", *arguments])
+        patch.setattr(sys, "stdout", streams[0])
+        patch.setattr(sys, "stderr", streams[1])
+        environments.environment.cache_clear()
+        try:
+            main()
+            status: Any = 0
+        except SystemExit as end:
+            status = end.code or 0
+        finally:
+            environments.environment.cache_clear()
+    stdout, stderr = (stream.buffer.getvalue() for stream in streams)
+    return Done(status, stdout, stderr)
+
+
 @dataclass
 class World:
     """A filled log. `erased` had their key destroyed; everybody else's text can be opened."""
@@ -90,24 +111,8 @@ class World:
     log: Log
 
     def run(self, *arguments: str, **environ: str) -> Done:
-        """`rookery` on this log, in this process: starting one takes ten times as long as most of these answers."""
-        streams = [io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2)]
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in {**self.engine.environ, **environ}.items():
-                patch.setenv(name, value)
-            patch.setattr(sys, "argv", ["rookery", *arguments])
-            patch.setattr(sys, "stdout", streams[0])
-            patch.setattr(sys, "stderr", streams[1])
-            environments.environment.cache_clear()
-            try:
-                main()
-                status: Any = 0
-            except SystemExit as end:
-                status = end.code or 0
-            finally:
-                environments.environment.cache_clear()
-        stdout, stderr = (stream.buffer.getvalue() for stream in streams)
-        return Done(status, stdout, stderr)
+        """`rookery` on this log."""
+        return rookery(self.engine, *arguments, **environ)
 
     def answer(self, *arguments: str) -> Any:
         """Its JSON document. Fails with what it said where it did not end well."""

@@ -21,7 +21,7 @@ from projectors.counters.fold import PROJECTION
 from projectors.runtime.lag import wait_until_caught_up
 from projectors.runtime.last_records import LastRecords
 from projectors.runtime.stores.port import Fence, Partition
-from schemas.types import Event, UserErased
+from schemas.types import Event, PostLiked, UserErased
 from shared.environment import Environment
 from shared.ids import time_of
 from shared.kafka import partition_of, record_key
@@ -71,6 +71,44 @@ def applied(engine: Engine) -> int:
     """The records applied so far, all partitions together."""
     [(number,)] = engine.rows("select coalesce(sum(next_offset), 0)::int from counters.position")
     return int(number)
+
+
+def test_a_partition_that_had_to_wait_is_read_on_at_once(
+    engine: Engine, workers: Workers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What waits too long for its turn is left out of the next fetch, which with nothing new elsewhere lasts."""
+    town, log = Town(Ids(8), people=20), Log(engine.environment)
+    log.append(town.events(100))
+    workers.start()
+    assert_caught_up(engine, workers)
+    like = likes_of_one_post(town)
+    with psycopg.connect(engine.environment.read_database_url) as holding:
+        holding.execute("lock table counters.position in access exclusive mode")
+        held_since = time.monotonic()
+        while time.monotonic() - held_since < 0.5:  # more batches than the worker takes while it waits
+            log.append([like()])
+    released_at = time.monotonic()
+    last = like()
+    log.append([last])
+    wait_until(10, lambda: engine.rows("select 1 from counters.reaction where actor_id = %s", last.subject_id), 0.01)
+    seconds = time.monotonic() - released_at
+    with capsys.disabled():
+        print(f"\n  read on {seconds * 1000:.0f} ms after it could", end="")
+    assert seconds <= 1.0
+
+
+def likes_of_one_post(town: Town) -> Callable[[], PostLiked]:
+    """Likes of a post that the town knows nothing of, by somebody else each time."""
+    author, post = town.ids.many(2)
+
+    def like() -> PostLiked:
+        actor, event_id = town.ids.many(2)
+        return PostLiked(
+            event_id=event_id, occurred_at=time_of(event_id), subject_id=actor, post_id=post, post_author_id=author,
+            reaction="like",
+        )  # fmt: skip
+
+    return like
 
 
 def _applied_beyond(engine: Engine, number: int) -> Callable[[], bool]:

@@ -10,16 +10,13 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 
 from projectors.counters.fold import PROJECTION
@@ -31,6 +28,8 @@ from projectors.runtime.stores.port import Partition
 from schemas.types import Event, PostLiked, UserErased
 from shared.environment import REPOSITORY, Environment
 from shared.ids import time_of
+from tests.integration import event_logs
+from tests.integration.swap_watching import Prober, Reader, Writer
 from tests.runtime.engine import PARTITIONS, Engine, Ids, Log, own_topics, read_database
 from tests.runtime.history import Town, counted, recounted
 from tests.runtime.workers import Workers, wait_until, workers_of
@@ -69,8 +68,14 @@ def workers(engine: Engine, tmp_path: Path) -> Iterator[Workers]:
 
 def rookery(engine: Engine, *arguments: str, expect: int = DONE) -> dict[str, Any]:
     """What the command answers as JSON; it must end with the status expected."""
+    done = event_logs.rookery(engine, *arguments, "--json")
+    return answered(done.returncode, done.stdout.decode(), done.stderr.decode(), expect)
+
+
+def rookery_apart(engine: Engine, *arguments: str) -> dict[str, Any]:
+    """The same by a process of its own, where threads of this one measure meanwhile."""
     done = subprocess.run(
-        [sys.executable, "-m", "infra.cli.main", *arguments, "--json"],
+        [*event_logs.command(*arguments), "--json"],
         cwd=REPOSITORY,
         env=dict(engine.environ),
         capture_output=True,
@@ -78,8 +83,12 @@ def rookery(engine: Engine, *arguments: str, expect: int = DONE) -> dict[str, An
         check=False,
         timeout=300,
     )
-    assert done.returncode == expect, done.stderr[-3000:]
-    answer: dict[str, Any] = json.loads(done.stdout) if done.stdout else {"refused": done.stderr}
+    return answered(done.returncode, done.stdout, done.stderr, DONE)
+
+
+def answered(status: int, stdout: str, stderr: str, expect: int) -> dict[str, Any]:
+    assert status == expect, stderr[-3000:]
+    answer: dict[str, Any] = json.loads(stdout) if stdout else {"refused": stderr}
     return answer
 
 
@@ -166,11 +175,16 @@ def catalogue(engine: Engine, schema: str) -> list[tuple[Any, ...]]:
 def test_a_rebuild_that_is_killed_goes_on_where_it_was(engine: Engine, workers: Workers, where: str, at: int) -> None:
     events = with_erasures(Town(Ids(22), 40), 6_000, 3)
     Log(engine.environment).append(events)
+    if where == "verifying":  # which waits for the live schema to be where the rebuilt one is
+        workers.start()
+        assert_caught_up(engine, workers)
     killed = workers.start("-c", HELD, where, str(at))
     wait_until(120, lambda: killed.logged("held"))
     killed.kill()
-    report = rookery(engine, "rebuild", "counters", "--chunk-records", "50")
+    verify = ["--verify"] if where == "verifying" else []
+    report = rookery(engine, "rebuild", "counters", "--chunk-records", "50", *verify)
     assert report["resumed"] is True
+    assert report["verified"] is (True if verify else None)
     assert counted_in(engine, "counters_next") == recounted(events)
     assert engine.rows("select sum(next_offset) from counters_next.position") == [(len(events),)]
 
@@ -185,73 +199,50 @@ def test_a_second_rebuild_is_refused(engine: Engine, workers: Workers) -> None:
     assert phase(engine) is None
 
 
-class Reader(threading.Thread):
-    """Reads counts as a reader does, without pause, and keeps what failed."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(daemon=True)
-        self._url = engine.environment.query_database_url
-        self.stopping = threading.Event()
-        self.reads, self.failed, self.slowest = 0, list[str](), 0.0
-        self.least, self.went_back = 0, 0
-
-    def run(self) -> None:
-        statement = """select sum(c.likes) from counters.post_count as c
-                        where exists (select from counters.reaction as r where r.post_id = c.post_id)"""
-        with psycopg.connect(self._url, autocommit=True, prepare_threshold=1) as connection:
-            while not self.stopping.is_set():
-                began = time.monotonic()
-                try:
-                    connection.execute(statement).fetchone()
-                    connection.execute("select sum(next_offset) from counters.position").fetchone()
-                except psycopg.Error as error:
-                    self.failed.append(str(error))
-                self.slowest = max(self.slowest, time.monotonic() - began)
-                self.reads += 1
-
-
-def writing(engine: Engine, town: Town, stop: threading.Event, events: list[Event]) -> threading.Thread:
-    """A thread that goes on appending until it is told to stop."""
-
-    def append() -> None:
-        log = Log(engine.environment)
-        while not stop.is_set():
-            some = list(town.events(60))
-            log.append(some)
-            events.extend(some)
-            stop.wait(0.02)
-
-    thread = threading.Thread(target=append, daemon=True)
-    thread.start()
-    return thread
-
-
-def test_swapped_in_and_back_while_all_goes_on(engine: Engine, workers: Workers) -> None:
+def test_swapped_in_and_back_while_all_goes_on(
+    engine: Engine, workers: Workers, capsys: pytest.CaptureFixture[str]
+) -> None:
     town = Town(Ids(23), 50)
     events = list(town.events(3_000))
     Log(engine.environment).append(events)
     live = [workers.start(), workers.start()]
     assert_caught_up(engine, workers)
-    stop, reader = threading.Event(), Reader(engine)
-    thread = writing(engine, town, stop, events)
-    reader.start()
-    [(before,)] = engine.rows("select 'counters.reaction'::regclass::oid")
-    reports = [rookery(engine, "rebuild", "counters", "--swap"), rookery(engine, "rollback", "counters")]
-    reports.append(rookery(engine, "rebuild", "counters", "--swap"))
-    stop.set()
-    thread.join()
+    # Both have a share, and what the second one's arrival moved is fenced.
+    wait_until(30, lambda: len(owners(engine)) == len(live) and len({epoch for _, epoch in owners(engine)}) == 1)
+    before = owners(engine)
+    watchers = _, reader, prober = Writer(engine, town, events), Reader(engine), Prober(engine, 230, events)
+    for watcher in watchers:
+        watcher.start()
+    reports = []
+    for command in (("rebuild", "counters", "--swap"), ("rollback", "counters"), ("rebuild", "counters", "--swap")):
+        reports.append(rookery_apart(engine, *command))
+        wait_until(30, lambda: prober.error or len(prober.swaps) == len(reports))
+    for watcher in watchers:
+        watcher.stop()
     assert_caught_up(engine, workers)
-    reader.stopping.set()
-    reader.join()
+    frozen = [report["swapped"]["frozen_seconds"] for report in reports]
+    again = [swap.again_seconds for swap in prober.swaps]
+    with capsys.disabled():
+        print(f"\n  {reader.reads} reads, none failed, the slowest {reader.slowest_seconds * 1000:.0f} ms;"
+              f" workers waited {milliseconds(frozen)}; a new like was seen {milliseconds(again)} after the swaps,"
+              f" and each of {prober.likes} within {prober.slowest_seconds * 1000:.0f} ms", end="")  # fmt: skip
     assert reader.failed == [] and reader.reads > 50
-    [(after,)] = engine.rows("select 'counters.reaction'::regclass::oid")
-    assert before != after
-    for report in reports:
-        assert report["swapped"]["frozen_seconds"] <= 1.0
+    assert reader.went_back == []
+    assert len(again) == len(reports) and max(again) <= 1.0 and max(frozen) <= 1.0
     assert [worker.process.poll() for worker in live] == [None, None], workers.all[0].text()
     assert not any(worker.logged("refused") or worker.logged("apply_failed") for worker in live)
+    assert owners(engine) == before, "the same workers under the same epochs: nobody was fenced anew"
     assert_swept(engine)
     assert counted(engine) == recounted(events)
+
+
+def owners(engine: Engine) -> set[tuple[str, int]]:
+    """Who holds partitions, under which epochs."""
+    return set(engine.rows("select distinct owner, epoch from counters.position"))
+
+
+def milliseconds(seconds: Sequence[float]) -> str:
+    return ", ".join(f"{each * 1000:.0f}" for each in seconds) + " ms"
 
 
 def test_a_difference_is_found_and_its_key_named(engine: Engine, workers: Workers) -> None:
@@ -283,7 +274,6 @@ def test_a_state_of_the_past_without_those_erased_since(engine: Engine, workers:
     before = list(town.events(2_000))
     log = Log(engine.environment)
     log.append(before)
-    wait_until(5, lambda: (time.time() * 1000) % 1000 > 2)
     cut = datetime.now(UTC)
     wait_until(5, lambda: datetime.now(UTC).timestamp() > cut.timestamp() + 0.05)
     erased = town.people[0]
@@ -309,7 +299,7 @@ def test_a_state_of_the_past_without_those_erased_since(engine: Engine, workers:
         engine, "query", f"select count(*) as n from reaction where actor_id = '{later}'", "--as-of", report["schema"]
     )
     assert told["rows"] == [{"n": 0}]
-    refused = rookery(engine, "query", "delete from reaction", "--as-of", report["schema"], expect=4)
+    refused = rookery(engine, "query", "delete from reaction", "--as-of", report["schema"], expect=REFUSED)
     assert "read-only" in refused["refused"]
     wait_until(20, lambda: engine.rows(f"select 1 from {whole['schema']}.reaction where actor_id = %s", later) == [])
     assert rookery(engine, "rebuild", "--drop", whole["schema"]) == {"dropped": whole["schema"]}

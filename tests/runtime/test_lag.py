@@ -20,9 +20,11 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartiti
 from confluent_kafka.admin import AdminClient
 
 from projectors.counters.fold import PROJECTION
+from projectors.feed.fold import PROJECTION as FEED
 from projectors.runtime.groups import group_of
 from projectors.runtime.lag_figures import PartitionFigures, ProjectionFigures, Report, State
 from projectors.runtime.lag_observer import LagObserver
+from projectors.runtime.prepare import prepare
 from shared.environment import REPOSITORY, Environment
 from tests.runtime.engine import PARTITIONS, Engine, Ids, Log, own_topics, read_database
 from tests.runtime.history import Town
@@ -180,6 +182,22 @@ def test_drift_and_what_is_parked(engine: Engine) -> None:
     assert (one(found, "posts", 2).parked, one(found, "posts", 3).parked, found.parked) == (2, 0, 3)
     assert (one(found, "posts", 2).rebalances, one(found, "posts", 2).owner) == (3, "host:1")
     assert one(found, "posts", 2).state is State.AHEAD, "the log is empty"
+
+
+def test_what_a_projection_in_redis_has_parked_is_told_too(engine: Engine) -> None:
+    environment = replace(engine.environment, redis_url=f"{engine.environment.redis_url.rpartition('/')[0]}/9")
+    asyncio.run(prepare(environment, [FEED]))
+    engine.execute(
+        """insert into feed.parked (topic, partition, record_offset, keys, state, value, cause, reason)
+           values ('posts', 2, 5, '{post:1}', 'poison', '', 'KeyError', 'fold: KeyError')"""
+    )
+
+    async def look() -> Report:
+        async with LagObserver(environment, [FEED]) as observer:
+            return await known(observer)
+
+    (found,) = asyncio.run(look()).projections
+    assert (one(found, "posts", 2).parked, one(found, "posts", 3).parked, found.parked) == (1, 0, 1)
 
 
 def test_a_stalled_worker_is_told_from_an_idle_one_and_from_none(engine: Engine, workers: Workers) -> None:
