@@ -78,11 +78,14 @@ class Publisher:
 
     `away` says that the broker did not answer of late; then nobody should wait for it, and only one record a second is
     sent to find out whether it is back.
+
+    A producer whose numbering no longer fits the broker's (a log that lost its tail) refuses everything from then on.
+    Another one takes its place, and what the old one had under way is told as not delivered, which the relay mends.
     """
 
     def __init__(self, late: Late) -> None:
         env = environment()
-        settings: dict[str, Any] = {
+        self._settings: dict[str, Any] = {
             **PRODUCER_SETTINGS,
             "bootstrap.servers": env.kafka_bootstrap_servers,
             "client.id": "rookery-command",
@@ -93,7 +96,8 @@ class Publisher:
         self._topics: dict[str, str] = {}
         self._next_probe = 0.0
         self._timeouts = 0
-        self._producer = Producer(settings)
+        self._replacing = threading.Lock()
+        self._producer = Producer(self._settings)
         try:
             # So that the first write does not wait for connections and the topics' leaders.
             self._producer.list_topics(timeout=FIRST_CONTACT_SECONDS)
@@ -107,15 +111,19 @@ class Publisher:
     def send(self, records: Sequence[Record]) -> Delivery:
         """Hands the records to the producer, in order, and returns at once."""
         delivery = Delivery(self, len(records))
-        produce = self._producer.produce
         for record in records:
             topic = self._topics.get(record.topic) or self._topic(record.topic)
             while True:
+                producer = self._producer
                 try:
-                    produce(topic, record.value, record.key, record.partition, on_delivery=delivery._told)
+                    producer.produce(topic, record.value, record.key, record.partition, on_delivery=delivery._told)
                     break
                 except BufferError:
-                    self._producer.poll(0.05)  # the queue is full: let some be delivered first
+                    producer.poll(0.05)  # the queue is full: let some be delivered first
+                except KafkaException as error:
+                    if not error.args[0].fatal():
+                        raise
+                    self._replace(producer)
         return delivery
 
     def may_send(self) -> bool:
@@ -154,6 +162,16 @@ class Publisher:
         if self.away:
             self.away = False
             log.warning("the broker answers again")
+
+    def _replace(self, failed: Producer) -> None:
+        """Another producer in the place of one that failed for good, unless somebody was faster."""
+        with self._replacing:
+            if self._producer is not failed:
+                return
+            self._producer = Producer(self._settings)
+        log.warning("the producer's numbering does not fit the log any more; another one takes its place")
+        failed.purge()
+        failed.flush(POLL_SECONDS)  # tells the fate of what it had under way
 
     def _topic(self, name: str) -> str:
         return self._topics.setdefault(name, environment().topic(name))

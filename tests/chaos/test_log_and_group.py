@@ -11,6 +11,7 @@ import os
 import struct
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,9 @@ def planted(workers: Workers, hang: str, flag: Path, *without: str, **environ: s
     return workers.start("-m", "tests.runtime.hanging", hang, str(flag), *without, **environ)
 
 
+@cache
 def admin(environment: Environment) -> AdminClient:
+    """Kept: what is under way ends with its client."""
     return AdminClient({"bootstrap.servers": environment.kafka_bootstrap_servers})
 
 

@@ -27,6 +27,7 @@ from shared.environment import environment
 EVER_SECONDS = 3600.0
 POLL_INTERVAL_SECONDS = 8.0  # where Faust's own limit is put back
 FAREWELL_SECONDS = 3.0  # of a broker that is slow to answer
+LOOK_SECONDS = 0.01
 SLOW_SECONDS = 14.0  # beyond that limit, and beyond the request timeout of whoever wants to show its hang
 
 
@@ -73,15 +74,22 @@ async def _fails() -> None:
 
 
 def _fetch_fails(flag: Path) -> None:
-    """The thread answers no call any more while it takes leave of the broker, which takes its time."""
+    """The whole tree of services crashes; the consumer's thread ends first, and answers no call any more while it takes
+    leave of the broker, which takes its time."""
     _before(live_transport.ConsumerThread, "_fetch_records", flag, _fails)
-    stop = AIOKafkaConsumer.stop
+    stop, on_stop = AIOKafkaConsumer.stop, live_transport.Consumer.on_stop
 
     async def slow(self: Any) -> None:
         await asyncio.sleep(FAREWELL_SECONDS)
         await stop(self)
 
+    async def behind_the_thread(self: Any) -> None:
+        while not self._thread.method_queue.should_stop:  # noqa: ASYNC110 (a flag of another thread's)
+            await asyncio.sleep(LOOK_SECONDS)
+        await on_stop(self)
+
     AIOKafkaConsumer.stop = slow
+    live_transport.Consumer.on_stop = behind_the_thread
 
 
 HANGS: dict[str, Callable[[Path], None]] = {
