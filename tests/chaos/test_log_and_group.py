@@ -54,10 +54,14 @@ def planted(workers: Workers, hang: str, flag: Path, *without: str, **environ: s
     return workers.start("-m", "tests.runtime.hanging", hang, str(flag), *without, **environ)
 
 
-@cache
 def admin(environment: Environment) -> AdminClient:
+    return _admin(environment.kafka_bootstrap_servers)
+
+
+@cache
+def _admin(address: str) -> AdminClient:
     """Kept: what is under way ends with its client."""
-    return AdminClient({"bootstrap.servers": environment.kafka_bootstrap_servers})
+    return AdminClient({"bootstrap.servers": address})
 
 
 def positions(engine: Engine) -> list[tuple[str, int, int]]:

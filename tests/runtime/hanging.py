@@ -25,10 +25,10 @@ from projectors.runtime.worker import Worker
 from shared.environment import environment
 
 EVER_SECONDS = 3600.0
-POLL_INTERVAL_SECONDS = 8.0  # where Faust's own limit is put back
+POLL_INTERVAL_SECONDS = 5.0  # where Faust's own limit is put back
 FAREWELL_SECONDS = 3.0  # of a broker that is slow to answer
 LOOK_SECONDS = 0.01
-SLOW_SECONDS = 14.0  # beyond that limit, and beyond the request timeout of whoever wants to show its hang
+SLOW_SECONDS = 9.0  # beyond that limit, and beyond the request timeout of whoever wants to show its hang
 
 
 def main() -> None:
