@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -119,9 +120,9 @@ class Publisher:
                     producer.produce(topic, record.value, record.key, record.partition, on_delivery=delivery._told)
                     break
                 except BufferError:
-                    producer.poll(0.05)  # the queue is full: let some be delivered first
+                    self._poll_once(0.05)  # the queue is full: let some be delivered first
                 except KafkaException as error:
-                    if not error.args[0].fatal():
+                    if not _is_fatal(error):
                         raise
                     self._replace(producer)
         return delivery
@@ -137,11 +138,12 @@ class Publisher:
         return True
 
     def flush(self, seconds: float) -> None:
-        self._producer.flush(seconds)
+        with suppress(KafkaException):
+            self._producer.flush(seconds)
 
     def close(self) -> None:
         """Gives what is under way a moment to arrive; what does not is left to the relay."""
-        self._producer.flush(FLUSH_AT_EXIT_SECONDS)
+        self.flush(FLUSH_AT_EXIT_SECONDS)
         self._stopping.set()
         self._thread.join(POLL_SECONDS * 2)
 
@@ -171,14 +173,32 @@ class Publisher:
             self._producer = Producer(self._settings)
         log.warning("the producer's numbering does not fit the log any more; another one takes its place")
         failed.purge()
-        failed.flush(POLL_SECONDS)  # tells the fate of what it had under way
+        for _ in range(2):  # the first may but raise what made it fail; the other tells the fate of what was under way
+            with suppress(KafkaException):
+                failed.flush(POLL_SECONDS)
 
     def _topic(self, name: str) -> str:
         return self._topics.setdefault(name, environment().topic(name))
 
     def _poll(self) -> None:
         while not self._stopping.is_set():
-            self._producer.poll(POLL_SECONDS)
+            self._poll_once(POLL_SECONDS)
+
+    def _poll_once(self, seconds: float) -> None:
+        producer = self._producer
+        try:
+            producer.poll(seconds)
+        except KafkaException as error:
+            # The client raises its fatal error here; with this thread gone, nobody would be told of any delivery.
+            if not _is_fatal(error):
+                raise
+            self._replace(producer)
+
+
+def _is_fatal(error: KafkaException) -> bool:
+    """Of a poll the reason is told, with a mark, of a call after it only that there was one."""
+    reason: KafkaError = error.args[0]
+    return reason.fatal() or reason.code() == KafkaError._FATAL
 
 
 _lock = threading.Lock()
