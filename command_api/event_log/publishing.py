@@ -198,7 +198,7 @@ class Publisher:
 def _is_fatal(error: KafkaException) -> bool:
     """Of a poll the reason is told, with a mark, of a call after it only that there was one."""
     reason: KafkaError = error.args[0]
-    return reason.fatal() or reason.code() == KafkaError._FATAL
+    return bool(reason.fatal() or reason.code() == KafkaError._FATAL)
 
 
 _lock = threading.Lock()
