@@ -34,7 +34,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 UNPROVEN = (
     "tests/chaos/test_chaos_command.py",
     "tests/chaos/test_hangs.py",
-    "tests/chaos/test_log_tail.py",
     "tests/integration/test_events_command.py",
     "tests/integration/test_ops_page.py",
     "tests/integration/test_parking.py",

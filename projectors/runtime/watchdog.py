@@ -44,6 +44,10 @@ class Watched(Protocol):
 
     def stopping(self) -> bool: ...
 
+    def is_out_of_group(self) -> bool:
+        """Whether the client has given up being a member of its group, though nobody told it to."""
+        ...
+
     def applied(self) -> Mapping[Partition, int]:
         """The next offset of each partition held, as applied."""
         ...
@@ -103,6 +107,8 @@ class Watchdog(threading.Thread):
             return "the shutdown does not end" if over else None
         if now - self._answered_at > settings.blocked_seconds:
             return f"the event loop is blocked for {now - self._answered_at:.0f} s"
+        if watched.is_out_of_group():
+            return "the client takes no part in its group any more"
         since = watched.rebalancing_since()
         allowed = settings.unassigned_seconds if watched.ever_assigned() else settings.starting_seconds
         if since is not None and now - since > allowed:

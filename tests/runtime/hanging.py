@@ -16,6 +16,7 @@ from typing import Any
 
 import mode
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 
 from projectors.counters.fold import PROJECTION
 from projectors.runtime import live, live_transport, watchdog
@@ -101,6 +102,7 @@ HANGS: dict[str, Callable[[Path], None]] = {
     "fence-stuck": lambda flag: _before(postgres.PostgresStore, "fence", flag, _never_ends),
     "fence-slow": lambda flag: _before(postgres.PostgresStore, "fence", flag, _takes_long),
     "fetch-fails": _fetch_fails,
+    "coordination-fails": lambda flag: _before(GroupCoordinator, "ensure_coordinator_known", flag, _fails),
 }
 
 

@@ -28,6 +28,7 @@ class State:
     since: float | None = None
     assigned: bool = True
     stops: bool = False
+    out: bool = False
     offsets: dict[Partition, int] = field(default_factory=dict)
     failed_at: float = 0.0
     left: bool = False
@@ -43,6 +44,9 @@ class State:
 
     def stopping(self) -> bool:
         return self.stops
+
+    def is_out_of_group(self) -> bool:
+        return self.out
 
     def applied(self) -> Mapping[Partition, int]:
         return dict(self.offsets)
@@ -92,6 +96,15 @@ def test_a_rebalance_that_does_not_end_has_more_time_at_the_start() -> None:
         assert watching._reason(now) is None
         state.since = now - allowed - 1
         assert "rebalance" in str(watching._reason(now))
+
+
+def test_a_client_that_takes_no_part_in_its_group_unless_it_stops() -> None:
+    """It would be given no partition, and so never have a lag."""
+    state = State(out=True)
+    watching = watchdog(state)
+    assert "group" in str(watching._reason(watching._answered_at))
+    state.stops = True
+    assert watching._reason(watching._answered_at) is None
 
 
 def test_a_shutdown_that_does_not_end_counts_from_its_beginning_alone() -> None:
