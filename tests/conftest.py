@@ -33,7 +33,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 # leaves this list when it has passed, and none is added that did.
 UNPROVEN = (
     "tests/chaos/test_chaos_command.py",
-    "tests/chaos/test_hangs.py",
     "tests/integration/test_events_command.py",
     "tests/integration/test_ops_page.py",
     "tests/integration/test_parking.py",

@@ -29,7 +29,7 @@ from projectors.runtime.settings import WorkerSettings
 from schemas.types import Event
 from tests.chaos.system import System
 from tests.runtime.engine import Engine, Ids, Log, own_topics, read_database
-from tests.runtime.hanging import SLOW_SECONDS
+from tests.runtime.hanging import FAREWELL_SECONDS, SLOW_SECONDS
 from tests.runtime.history import Town, counted, recounted
 from tests.runtime.workers import wait_until, workers_of
 
@@ -239,7 +239,7 @@ def test_without_its_protection_and_the_watchdog_a_hang_lasts(
             await_progress(engine, 90)
             flag.touch()
         wait_until(90, lambda: not flag.exists())
-        time.sleep(SLOW_SECONDS + 2)
+        time.sleep((SLOW_SECONDS if hang.endswith("slow") else FAREWELL_SECONDS) + 2)
         before = applied(engine)
         time.sleep(LASTING_SECONDS)
         assert applied(engine) == before, worker.text()
