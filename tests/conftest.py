@@ -29,16 +29,6 @@ settings.register_profile("thorough", settings.get_profile("suite"), max_example
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
-# Written, and not yet seen to pass from end to end (docs/reliability.md): run with ROOKERY_TEST_UNPROVEN=1. A module
-# leaves this list when it has passed, and none is added that did.
-UNPROVEN = (
-    "tests/chaos/test_chaos_command.py",
-    "tests/chaos/test_hangs.py",
-    "tests/chaos/test_log_and_group.py",
-    "tests/chaos/test_log_tail.py",
-)
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--without-servers", action="store_true", help="Leave out what needs Kafka, PostgreSQL or Redis.")
 
@@ -48,11 +38,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         needing = [item for item in items if "servers" in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=needing)
         items[:] = [item for item in items if item not in needing]
-    if not os.environ.get("ROOKERY_TEST_UNPROVEN"):
-        unproven = pytest.mark.skip(reason="not yet seen to pass: docs/reliability.md")
-        for item in items:
-            if item.path.relative_to(REPOSITORY).as_posix() in UNPROVEN:
-                item.add_marker(unproven)
 
 
 def is_listening(address: str) -> bool:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -78,11 +79,14 @@ class Publisher:
 
     `away` says that the broker did not answer of late; then nobody should wait for it, and only one record a second is
     sent to find out whether it is back.
+
+    A producer whose numbering no longer fits the broker's (a log that lost its tail) refuses everything from then on.
+    Another one takes its place, and what the old one had under way is told as not delivered, which the relay mends.
     """
 
     def __init__(self, late: Late) -> None:
         env = environment()
-        settings: dict[str, Any] = {
+        self._settings: dict[str, Any] = {
             **PRODUCER_SETTINGS,
             "bootstrap.servers": env.kafka_bootstrap_servers,
             "client.id": "rookery-command",
@@ -93,7 +97,8 @@ class Publisher:
         self._topics: dict[str, str] = {}
         self._next_probe = 0.0
         self._timeouts = 0
-        self._producer = Producer(settings)
+        self._replacing = threading.Lock()
+        self._producer = Producer(self._settings)
         try:
             # So that the first write does not wait for connections and the topics' leaders.
             self._producer.list_topics(timeout=FIRST_CONTACT_SECONDS)
@@ -107,15 +112,19 @@ class Publisher:
     def send(self, records: Sequence[Record]) -> Delivery:
         """Hands the records to the producer, in order, and returns at once."""
         delivery = Delivery(self, len(records))
-        produce = self._producer.produce
         for record in records:
             topic = self._topics.get(record.topic) or self._topic(record.topic)
             while True:
+                producer = self._producer
                 try:
-                    produce(topic, record.value, record.key, record.partition, on_delivery=delivery._told)
+                    producer.produce(topic, record.value, record.key, record.partition, on_delivery=delivery._told)
                     break
                 except BufferError:
-                    self._producer.poll(0.05)  # the queue is full: let some be delivered first
+                    self._poll_once(0.05)  # the queue is full: let some be delivered first
+                except KafkaException as error:
+                    if not _is_fatal(error):
+                        raise
+                    self._replace(producer)
         return delivery
 
     def may_send(self) -> bool:
@@ -129,11 +138,12 @@ class Publisher:
         return True
 
     def flush(self, seconds: float) -> None:
-        self._producer.flush(seconds)
+        with suppress(KafkaException):
+            self._producer.flush(seconds)
 
     def close(self) -> None:
         """Gives what is under way a moment to arrive; what does not is left to the relay."""
-        self._producer.flush(FLUSH_AT_EXIT_SECONDS)
+        self.flush(FLUSH_AT_EXIT_SECONDS)
         self._stopping.set()
         self._thread.join(POLL_SECONDS * 2)
 
@@ -155,12 +165,40 @@ class Publisher:
             self.away = False
             log.warning("the broker answers again")
 
+    def _replace(self, failed: Producer) -> None:
+        """Another producer in the place of one that failed for good, unless somebody was faster."""
+        with self._replacing:
+            if self._producer is not failed:
+                return
+            self._producer = Producer(self._settings)
+        log.warning("the producer's numbering does not fit the log any more; another one takes its place")
+        failed.purge()
+        for _ in range(2):  # the first may but raise what made it fail; the other tells the fate of what was under way
+            with suppress(KafkaException):
+                failed.flush(POLL_SECONDS)
+
     def _topic(self, name: str) -> str:
         return self._topics.setdefault(name, environment().topic(name))
 
     def _poll(self) -> None:
         while not self._stopping.is_set():
-            self._producer.poll(POLL_SECONDS)
+            self._poll_once(POLL_SECONDS)
+
+    def _poll_once(self, seconds: float) -> None:
+        producer = self._producer
+        try:
+            producer.poll(seconds)
+        except KafkaException as error:
+            # The client raises its fatal error here; with this thread gone, nobody would be told of any delivery.
+            if not _is_fatal(error):
+                raise
+            self._replace(producer)
+
+
+def _is_fatal(error: KafkaException) -> bool:
+    """Of a poll the reason is told, with a mark, of a call after it only that there was one."""
+    reason: KafkaError = error.args[0]
+    return bool(reason.fatal() or reason.code() == KafkaError._FATAL)
 
 
 _lock = threading.Lock()

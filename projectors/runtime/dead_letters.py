@@ -39,6 +39,7 @@ class DeadLetters:
             try:
                 await asyncio.to_thread(self._produce, records)
             except (KafkaException, TimeoutError) as error:
+                self._producer = None  # one that lost its place in the log (see event_log/publishing.py) stays useless
                 log.warning("dead_letters_not_copied", records=len(records), topic=self._topic, error=str(error))
                 return
             await self._lot.copied(records)

@@ -157,6 +157,14 @@ class LiveWorker:
     def stopping(self) -> bool:
         return bool(self.app._crashed.is_set() or self.app._stopped.is_set())
 
+    def is_out_of_group(self) -> bool:
+        """aiokafka's routine that finds the coordinator and joins ends with an error that nobody asks for as long as
+        nothing is fetched: when its first connection came to a frozen broker, for one."""
+        consumer = self.app._consumer
+        client = None if consumer is None else consumer._thread._consumer
+        routine = getattr(getattr(client, "_coordinator", None), "_coordination_task", None)
+        return routine is not None and bool(routine.done())
+
     def applied(self) -> Mapping[Partition, int]:
         """Without what stands still on purpose: a new process would not mend it."""
         unmoved = self._parking.unmoved()

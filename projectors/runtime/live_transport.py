@@ -127,6 +127,9 @@ class Consumer(driver.Consumer):
         self.last_records = transport.last_records
         self.holdings: Holdings = transport.holdings
         self._committed: dict[Partition, int] = {}
+        # One fence after the other: of two at once the older one could raise the epoch last, or forget what the newer
+        # one took, and then nothing would be applied any more, nor would the watchdog see a lag.
+        self._fencing = asyncio.Lock()
         self.fence_number = 0
         self.rebalancing_since: float | None = time.monotonic()
         self.ever_assigned = False
@@ -145,7 +148,7 @@ class Consumer(driver.Consumer):
         silently."""
         # Without partitions under a fence there is no lag to be seen, so the watchdog must see the fence itself.
         self.rebalancing_since = self.rebalancing_since or time.monotonic()
-        async with asyncio.timeout(self.settings.fence_seconds):
+        async with asyncio.timeout(self.settings.fence_seconds), self._fencing:
             await self._fence()
 
     async def _fence(self) -> None:
@@ -221,7 +224,9 @@ class Consumer(driver.Consumer):
         generation = self.app.consumer_generation_id
         for tp, fetched in records.items():
             fresh = self.flow_active and generation == self.app.consumer_generation_id
-            if not fresh or (active is not None and tp not in active):
+            # One that is not held yet is of a fence whose answer is still on its way: it would be dropped for good.
+            held = self.holdings.holds(fetched)
+            if not fresh or not held or (active is not None and tp not in active):
                 if fetched.fence_number == self.fence_number:
                     self.holdings.fence_wanted = True
                 continue

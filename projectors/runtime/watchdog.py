@@ -44,6 +44,10 @@ class Watched(Protocol):
 
     def stopping(self) -> bool: ...
 
+    def is_out_of_group(self) -> bool:
+        """Whether the client has given up being a member of its group, though nobody told it to."""
+        ...
+
     def applied(self) -> Mapping[Partition, int]:
         """The next offset of each partition held, as applied."""
         ...
@@ -70,6 +74,9 @@ class Watchdog(threading.Thread):
         # partition -> (its offset, when it last moved or had nothing to do)
         self._seen: dict[Partition, tuple[int, float]] = {}
         self._advanced_at = self._measured_at = time.monotonic()
+        self._measure_seconds = min(MEASURE_LAG_SECONDS, settings.stalled_seconds / 5)
+        self._measuring = threading.Thread()  # the one that is under way, or was last
+        self._measured: tuple[Mapping[Partition, int], Mapping[Partition, int] | None] | None = None
 
     def run(self) -> None:
         while True:
@@ -100,24 +107,39 @@ class Watchdog(threading.Thread):
             return "the shutdown does not end" if over else None
         if now - self._answered_at > settings.blocked_seconds:
             return f"the event loop is blocked for {now - self._answered_at:.0f} s"
+        if watched.is_out_of_group():
+            return "the client takes no part in its group any more"
         since = watched.rebalancing_since()
         allowed = settings.unassigned_seconds if watched.ever_assigned() else settings.starting_seconds
         if since is not None and now - since > allowed:
             return f"a rebalance does not end for {now - since:.0f} s"
         if since is not None:
             self._seen.clear()  # it has held nothing since
-        elif now - self._measured_at > min(MEASURE_LAG_SECONDS, settings.stalled_seconds / 5):
-            self._measured_at = now
+            self._measured = None
+        elif self._measured is not None:
             return self._stalled()
+        elif not self._measuring.is_alive() and now - self._measured_at > self._measure_seconds:
+            # In a thread of its own: a frozen broker keeps it waiting for seconds, in which everything else is watched.
+            self._measured_at = now
+            self._measuring = threading.Thread(target=self._measure, name="watchdog-log-ends", daemon=True)
+            self._measuring.start()
         return None
 
-    def _stalled(self) -> str | None:
+    def _measure(self) -> None:
+        """Asks for the log's ends of what is held, as it was applied right before."""
         applied = self._watched.applied()
+        ends: Mapping[Partition, int] | None = None
         try:
             ends = self._ends.ends(applied)
         except (KafkaException, TimeoutError) as error:
-            # Without the broker there is no lag to be blamed for; the client's own timeouts are at work.
             log.warning("log_ends_unknown", error=str(error))
+        self._measured = applied, ends
+
+    def _stalled(self) -> str | None:
+        """What the last measurement says, which is then done with."""
+        (applied, ends), self._measured = self._measured or ({}, None), None
+        if ends is None:
+            # Without the broker there is no lag to be blamed for; the client's own timeouts are at work.
             self._seen.clear()
             return None
         now = time.monotonic()

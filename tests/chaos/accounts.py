@@ -28,13 +28,18 @@ class Account:
         )
 
 
-def account(environment: Environment, load: Load) -> Account:
-    """The log from its beginning against what this load was told."""
+def account(environment: Environment, *loads: Load) -> Account:
+    """The log from its beginning against what these loads were told, one after the other; nobody else may have written
+    as their people since the first of them began."""
     reader = LogReader(environment)
     reader.read_to(reader.ends(), lambda done, total: None)
     reader.close()
-    found = Account(accepted=load.accepted_writes())
-    actors = {actor for actor, _ in load.accepted}
+    found = Account(accepted=sum(load.accepted_writes() for load in loads))
+    accepted: dict[tuple[UUID, Aggregate], list[Fact]] = defaultdict(list)
+    for load in loads:
+        for key, facts in load.accepted.items():
+            accepted[key] += facts
+    actors, began = {actor for actor, _ in accepted}, loads[0].began
     first: dict[UUID, Event] = {}
     appended: dict[tuple[UUID, Aggregate], list[Event]] = defaultdict(list)
     for event in reader.events:
@@ -42,10 +47,10 @@ def account(environment: Environment, load: Load) -> Account:
         if known is not event:
             assert known == event, f"{event.event_id} has two contents"
             found.copies += 1
-        elif event.subject_id in actors and event.occurred_at >= load.began:
+        elif event.subject_id in actors and event.occurred_at >= began:
             appended[event.subject_id, aggregate_of(event)].append(event)
-    for key in load.accepted.keys() | appended.keys():
-        _compare(found, key, load.accepted.get(key, []), appended.get(key, []))
+    for key in accepted.keys() | appended.keys():
+        _compare(found, key, accepted.get(key, []), appended.get(key, []))
     return found
 
 

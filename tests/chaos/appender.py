@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -18,15 +18,17 @@ from schemas.types import Event
 from shared.crypto import KeyRing, new_data_key, wrap
 from shared.environment import Environment
 from shared.kafka import PRODUCER_SETTINGS, partition_of, record_key
+from tests.chaos.communities import History
 
 TICK_SECONDS = 0.02
 FLUSH_SECONDS_MAX = 60.0
 
 
 class Appender(threading.Thread):
-    """Appends until `finish`. The subjects' keys are made before their first event."""
+    """Appends until `finish`, and then the rest of what has begun. The subjects' keys are made before their first
+    event."""
 
-    def __init__(self, environment: Environment, events: Iterator[Event], per_second: float) -> None:
+    def __init__(self, environment: Environment, events: History, per_second: float) -> None:
         super().__init__(name="appender", daemon=True)
         self._environment = environment
         self._events = events
@@ -69,17 +71,22 @@ class Appender(threading.Thread):
             # After an outage it goes on at its rate, and does not make up for what it missed.
             events = list(islice(self._events, min(due, int(self._per_second))))
             appended += due
-            self._give_keys({event.subject_id for event in events})
-            for event in events:
-                self._send(self._record(event))
+            self._send_all(events)
             self._repeat()
             self._producer.poll(TICK_SECONDS)
+        self._events.ends = True
+        self._send_all(list(self._events))
         deadline = time.monotonic() + FLUSH_SECONDS_MAX
         while self._under_way or self._again:
             self._repeat()
             self._producer.poll(TICK_SECONDS)
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self._under_way} records were not acknowledged")
+
+    def _send_all(self, events: Sequence[Event]) -> None:
+        self._give_keys({event.subject_id for event in events})
+        for event in events:
+            self._send(self._record(event))
 
     def _record(self, event: Event) -> tuple[Any, ...]:
         schema = event_schemas()[type(event).__name__]

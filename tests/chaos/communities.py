@@ -29,19 +29,34 @@ WEIGHTS = {
 }  # fmt: skip
 
 
-def history(seed: int) -> Iterator[Event]:
-    """Events without end, each community's in the order of their ids; the same for the same seed."""
-    dice = random.Random(seed)
-    number = AT_ONCE
-    streams = [community(dice, each) for each in range(AT_ONCE)]
-    while True:
-        index = dice.randrange(AT_ONCE)
-        event = next(streams[index], None)
-        if event is None:
-            streams[index] = community(dice, number)
-            number += 1
-        else:
-            yield event
+class History:
+    """Events without end, each community's in the order of their ids; the same for the same seed.
+
+    Once it is to end, what has begun is told to its end and nothing new begins: a like whose post is never published is
+    more than any command would let happen, and no count knows of it.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._dice = random.Random(seed)
+        self._number = AT_ONCE
+        self._streams = [community(self._dice, each) for each in range(AT_ONCE)]
+        self.ends = False
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        while self._streams:
+            index = self._dice.randrange(len(self._streams))
+            event = next(self._streams[index], None)
+            if event is not None:
+                return event
+            if self.ends:
+                del self._streams[index]
+            else:
+                self._streams[index] = community(self._dice, self._number)
+                self._number += 1
+        raise StopIteration
 
 
 def community(dice: random.Random, number: int) -> Iterator[Event]:

@@ -19,6 +19,7 @@ from tests.runtime.workers import wait_until
 
 RECOVERED_SECONDS_MAX = 300.0
 POINT_SECONDS_MAX = 60.0
+GROWN_RECORDS, GROWN_SECONDS_MAX = 100, 120.0
 NAMES = tuple(projection.name for projection in PROJECTIONS)
 IN_POSTGRES = tuple(each.name for each in PROJECTIONS if isinstance(each, PostgresProjection))
 SHARED = "counters"  # the projection whose partitions several workers share
@@ -141,9 +142,11 @@ class Faults:
     def _felt(self, fault: str, projections: "list[str] | tuple[str, ...]", do: Callable[[], None]) -> None:
         with self._counting:
             self.done[fault] += 1
-        began, ends = time.monotonic(), self._appender.ends()
+        began, before = time.monotonic(), sum(self._appender.ends().values())
         do()
-        felt = self._recovery.expect(fault, projections, ends, began)
+        # Of what was appended before it, nothing may have been left to be applied.
+        wait_until(GROWN_SECONDS_MAX, lambda: sum(self._appender.ends().values()) >= before + GROWN_RECORDS)
+        felt = self._recovery.expect(fault, projections, self._appender.ends(), began)
         self._await(felt)
 
     def _await(self, felt: Felt) -> None:

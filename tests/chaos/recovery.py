@@ -1,4 +1,4 @@
-"""How long each fault was felt: from its moment until every partition concerned has passed the log's end of then."""
+"""How long each fault was felt: from its moment until every partition concerned has applied what came after it."""
 
 import threading
 import time
@@ -40,7 +40,7 @@ class Recovery(threading.Thread):
         self.felt: list[Felt] = []
 
     def expect(self, fault: str, projections: Collection[str], ends: Mapping[Partition, int], began: float) -> Felt:
-        """A fault at the moment `began` (time.monotonic), when the log ended at `ends`."""
+        """A fault at the moment `began` (time.monotonic); the log has grown to `ends` since then."""
         felt = Felt(fault, projections, ends, began)
         with self._lock:
             self.felt.append(felt)

@@ -31,7 +31,7 @@ from schemas.catalogue import topics
 from shared.environment import REPOSITORY, environment
 from tests.chaos import chains
 from tests.chaos.appender import Appender
-from tests.chaos.communities import history
+from tests.chaos.communities import History
 from tests.chaos.crew import Crew, kills
 from tests.chaos.faults import IN_POSTGRES, NAMES, POINTS_OF, SHARED, Faults
 from tests.chaos.recovery import Recovery
@@ -107,7 +107,7 @@ def run(plan: Plan, system: System, say: Callable[[str], None]) -> dict[str, Any
     shutil.rmtree(folder, ignore_errors=True)
     with psycopg.connect(system.environment.read_database_url, autocommit=True) as connection:
         chains.watch(connection)
-    appender = Appender(system.environment, history(plan.seed), plan.per_second)
+    appender = Appender(system.environment, History(plan.seed), plan.per_second)
     recovery, dice = Recovery(system.environment), random.Random(plan.seed)
     with Crew(WORKERS, folder, system.variables) as crew, reading(system):
         faults = Faults(system, crew, appender, recovery, dice, say)

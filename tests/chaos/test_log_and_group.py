@@ -11,6 +11,7 @@ import os
 import struct
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,13 @@ def planted(workers: Workers, hang: str, flag: Path, *without: str, **environ: s
 
 
 def admin(environment: Environment) -> AdminClient:
-    return AdminClient({"bootstrap.servers": environment.kafka_bootstrap_servers})
+    return _admin(environment.kafka_bootstrap_servers)
+
+
+@cache
+def _admin(address: str) -> AdminClient:
+    """Kept: what is under way ends with its client."""
+    return AdminClient({"bootstrap.servers": address})
 
 
 def positions(engine: Engine) -> list[tuple[str, int, int]]:
@@ -115,7 +122,7 @@ def test_a_worker_reads_lz4_and_listens_nowhere(
     assert PRODUCER_SETTINGS["compression.type"] == "lz4"
     assert LZ4 in compressions(system, engine)
     assert listening(worker.process.pid) == set()
-    worker.kill()
+    worker.end()
     with_web = planted(workers, "none", tmp_path / "hang", "web-off")
     wait_until(60, lambda: listening(with_web.process.pid))
     assert {address.partition(":")[0].strip("0") for address in listening(with_web.process.pid)} == {""}  # everywhere
@@ -156,7 +163,7 @@ def test_a_log_that_begins_behind_the_position_stops_the_worker(
     log.append(town.events(400))
     first = workers.start()
     assert asyncio.run(wait_until_caught_up(engine.environment, 60, projections=[PROJECTION]))
-    first.kill()
+    first.end()
     log.append(town.events(400))
     before = positions(engine)
     delete_records(engine, before_end=5)
@@ -181,8 +188,7 @@ def test_commits_outside_the_log_mean_nothing(engine: Engine, workers: Workers, 
     log.append(produced)
     first = workers.start()
     assert_whole(engine, workers, produced)
-    first.process.terminate()
-    first.process.wait(20)
+    first.end()
     delete_records(engine, before_end=2)
     group = engine.environment.topic("counters")
     places = [
@@ -232,7 +238,7 @@ def test_a_position_set_back_while_the_log_is_idle_is_noticed(engine: Engine, wo
     time.sleep(LASTING_SECONDS)
     assert positions(engine) != whole
     assert blind.process.poll() is None
-    blind.kill()
+    blind.end()
     seeing = workers.start()
     assert_whole(engine, workers, produced)
     engine.execute(back)

@@ -106,8 +106,7 @@ def repair_log(system: System, status: int, *options: str) -> dict[str, Any]:
 def whole(system: System, loads: list[Load]) -> None:
     """Every accepted write is in the log once in effect; what was published again comes after what is newer."""
     system.settle()
-    for load in loads:
-        found = account(system.environment, load)
-        assert (found.lost, found.doubled) == ([], []), found
+    found = account(system.environment, *loads)
+    assert (found.lost, found.doubled) == ([], []), found
     report = system.verify()
     assert report["differences"] == 0, report["first_differences"]

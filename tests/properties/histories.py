@@ -138,9 +138,14 @@ class _Scene:
         return (None, None) if index is None or not self.posts else self.posts[index % len(self.posts)]
 
 
+def person_id(index: int) -> UUID:
+    """The id of a person of the pool, the same in every history."""
+    return mint(BEGIN + index, random=index.to_bytes(8, "big"))
+
+
 def society(registered: Sequence[bool], script: Sequence[Action]) -> list[Event]:
     """The events of these actions, in the order of their ids; as many people as `registered` says something of."""
-    people = [mint(BEGIN + index, random=index.to_bytes(8, "big")) for index in range(len(registered))]
+    people = [person_id(index) for index in range(len(registered))]
     now, ids = BEGIN + 1_000_000, []
     for index, (_, _, step) in enumerate(script):
         now += step

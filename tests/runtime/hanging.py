@@ -16,6 +16,7 @@ from typing import Any
 
 import mode
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 
 from projectors.counters.fold import PROJECTION
 from projectors.runtime import live, live_transport, watchdog
@@ -25,9 +26,10 @@ from projectors.runtime.worker import Worker
 from shared.environment import environment
 
 EVER_SECONDS = 3600.0
-POLL_INTERVAL_SECONDS = 8.0  # where Faust's own limit is put back
+POLL_INTERVAL_SECONDS = 5.0  # where Faust's own limit is put back
 FAREWELL_SECONDS = 3.0  # of a broker that is slow to answer
-SLOW_SECONDS = 14.0  # beyond that limit, and beyond the request timeout of whoever wants to show its hang
+LOOK_SECONDS = 0.01
+SLOW_SECONDS = 9.0  # beyond that limit, and beyond the request timeout of whoever wants to show its hang
 
 
 def main() -> None:
@@ -73,15 +75,22 @@ async def _fails() -> None:
 
 
 def _fetch_fails(flag: Path) -> None:
-    """The thread answers no call any more while it takes leave of the broker, which takes its time."""
+    """The whole tree of services crashes; the consumer's thread ends first, and answers no call any more while it takes
+    leave of the broker, which takes its time."""
     _before(live_transport.ConsumerThread, "_fetch_records", flag, _fails)
-    stop = AIOKafkaConsumer.stop
+    stop, on_stop = AIOKafkaConsumer.stop, live_transport.Consumer.on_stop
 
     async def slow(self: Any) -> None:
         await asyncio.sleep(FAREWELL_SECONDS)
         await stop(self)
 
+    async def behind_the_thread(self: Any) -> None:
+        while not self._thread.method_queue.should_stop:  # noqa: ASYNC110 (a flag of another thread's)
+            await asyncio.sleep(LOOK_SECONDS)
+        await on_stop(self)
+
     AIOKafkaConsumer.stop = slow
+    live_transport.Consumer.on_stop = behind_the_thread
 
 
 HANGS: dict[str, Callable[[Path], None]] = {
@@ -93,6 +102,7 @@ HANGS: dict[str, Callable[[Path], None]] = {
     "fence-stuck": lambda flag: _before(postgres.PostgresStore, "fence", flag, _never_ends),
     "fence-slow": lambda flag: _before(postgres.PostgresStore, "fence", flag, _takes_long),
     "fetch-fails": _fetch_fails,
+    "coordination-fails": lambda flag: _before(GroupCoordinator, "ensure_coordinator_known", flag, _fails),
 }
 
 

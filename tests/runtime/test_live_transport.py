@@ -70,6 +70,7 @@ def consumer(**answers: Any) -> Any:
         topic_prefix="rookery.",
         last_records=NoDifferences(),
         holdings=Holdings({THERE: 1}, {THERE: 5}),
+        _fencing=asyncio.Lock(),
         fence_number=0,
         rebalancing_since=None,
         ever_assigned=True,
@@ -303,3 +304,38 @@ def test_a_records_event_is_in_its_key_alone() -> None:
     assert event_of(record_key(ann, event)) == event
     assert event_of(None) is None
     assert event_of(b"maintenance") is None
+
+
+def test_a_batch_that_is_not_held_yet_is_fetched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its fence is done in the thread, and the answer still on its way here: handed out, the worker would drop it, and
+    its chain would go on behind it."""
+
+    async def handed_out(batches: Any) -> list[Any]:
+        return [message async for _, message in batches]
+
+    for held, messages, wanted in ((3, 1, False), (2, 0, True)):
+        ours = consumer()
+        ours.holdings.epochs[THERE] = held
+        fetching(ours, True, False, monkeypatch)
+        assert len(asyncio.run(handed_out(ours.getmany(1.0)))) == messages
+        assert ours.holdings.fence_wanted == wanted
+
+
+def test_a_fence_begins_once_the_one_before_is_over() -> None:
+    """Or the older one raises the epoch last, and forgets what the newer one took."""
+    fenced = consumer(begin_fence=({HERE}, object()), apply_fence=True)
+    under_way: list[int] = []
+
+    async def fence(partitions: Any, beginning: Any) -> dict[Partition, Fence]:
+        under_way.append(1)
+        await asyncio.sleep(0)
+        assert under_way == [1]
+        under_way.clear()
+        return {THERE: Fence(7, 3)}
+
+    async def both() -> None:
+        await asyncio.gather(fenced.perform_seek(), fenced.perform_seek())
+
+    fenced.store.fence = fence
+    asyncio.run(both())
+    assert fenced.holdings.epochs == {THERE: 3}

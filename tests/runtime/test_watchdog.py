@@ -28,6 +28,7 @@ class State:
     since: float | None = None
     assigned: bool = True
     stops: bool = False
+    out: bool = False
     offsets: dict[Partition, int] = field(default_factory=dict)
     failed_at: float = 0.0
     left: bool = False
@@ -43,6 +44,9 @@ class State:
 
     def stopping(self) -> bool:
         return self.stops
+
+    def is_out_of_group(self) -> bool:
+        return self.out
 
     def applied(self) -> Mapping[Partition, int]:
         return dict(self.offsets)
@@ -70,6 +74,12 @@ def watchdog(state: State, end: int | None = 0) -> Watchdog:
     return Watchdog(state, Ends(end), SETTINGS)
 
 
+def stalled(watching: Watchdog) -> str | None:
+    """What a measurement made now says."""
+    watching._measure()
+    return watching._stalled()
+
+
 def test_a_blocked_loop() -> None:
     watching = watchdog(State())
     begun = watching._answered_at
@@ -88,6 +98,15 @@ def test_a_rebalance_that_does_not_end_has_more_time_at_the_start() -> None:
         assert "rebalance" in str(watching._reason(now))
 
 
+def test_a_client_that_takes_no_part_in_its_group_unless_it_stops() -> None:
+    """It would be given no partition, and so never have a lag."""
+    state = State(out=True)
+    watching = watchdog(state)
+    assert "group" in str(watching._reason(watching._answered_at))
+    state.stops = True
+    assert watching._reason(watching._answered_at) is None
+
+
 def test_a_shutdown_that_does_not_end_counts_from_its_beginning_alone() -> None:
     state = State(since=0.0, stops=True)
     watching = watchdog(state)
@@ -99,15 +118,15 @@ def test_a_shutdown_that_does_not_end_counts_from_its_beginning_alone() -> None:
 
 def test_a_partition_that_stands_still_behind_the_end() -> None:
     watching = watchdog(State(offsets={HERE: 5}), end=6)
-    assert watching._stalled() is None
+    assert stalled(watching) is None
     time.sleep(0.002)
-    assert watching._stalled() == "posts:0 stands at 5 of 6"
+    assert stalled(watching) == "posts:0 stands at 5 of 6"
 
 
 @pytest.mark.parametrize("end", [5, None])
 def test_nothing_to_do_and_a_broker_away_are_no_stall(end: int | None) -> None:
     watching = watchdog(State(offsets={HERE: 5}), end)
-    assert [watching._stalled() for _ in range(3)] == [None, None, None]
+    assert [stalled(watching) for _ in range(3)] == [None, None, None]
 
 
 def test_moving_on_is_no_stall() -> None:
@@ -115,7 +134,7 @@ def test_moving_on_is_no_stall() -> None:
     watching = watchdog(state, end=100)
     for offset in range(5, 9):
         state.offsets = {HERE: offset}
-        assert watching._stalled() is None
+        assert stalled(watching) is None
 
 
 def test_a_store_that_is_away_is_no_stall_until_it_fails_no_more() -> None:
@@ -124,24 +143,24 @@ def test_a_store_that_is_away_is_no_stall_until_it_fails_no_more() -> None:
     watching = Watchdog(state, Ends(6), WorkerSettings(stalled_seconds=0.05))
     for _ in range(4):
         state.failed_at = time.monotonic()
-        assert watching._stalled() is None
+        assert stalled(watching) is None
         time.sleep(0.03)
     time.sleep(0.05)
-    assert watching._stalled() == "posts:0 stands at 5 of 6"
+    assert stalled(watching) == "posts:0 stands at 5 of 6"
 
 
 def test_the_time_of_a_rebalance_is_no_stall() -> None:
     """Behind a dead member it may last nearly as long as a stall."""
     state = State(offsets={HERE: 5})
     watching = Watchdog(state, Ends(6), WorkerSettings(stalled_seconds=0.05))
-    assert watching._stalled() is None
+    assert stalled(watching) is None
     state.since = time.monotonic()
     time.sleep(0.1)
     assert watching._reason(time.monotonic()) is None
     state.since = None
-    assert watching._stalled() is None
+    assert stalled(watching) is None
     time.sleep(0.1)
-    assert watching._stalled() == "posts:0 stands at 5 of 6"
+    assert stalled(watching) == "posts:0 stands at 5 of 6"
 
 
 def test_a_partition_waits_longer_for_others_that_advance() -> None:
@@ -153,7 +172,7 @@ def test_a_partition_waits_longer_for_others_that_advance() -> None:
     reason = None
     while reason is None:
         state.offsets[elsewhere] += 1
-        reason = watching._stalled()
+        reason = stalled(watching)
         time.sleep(0.02)
         assert time.monotonic() - begun < 5
     assert reason == "posts:0 stands at 5 of 100"
@@ -210,6 +229,38 @@ def test_a_broker_slow_to_tell_its_ends_hides_no_blocked_loop(monkeypatch: pytes
     with pytest.raises(Ended):
         _run_for(watching, 4)
     assert time.monotonic() - begun < 3
+
+
+def test_a_frozen_broker_delays_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To ask it for its ends takes as long as the client waits; a stop that does not end is noticed meanwhile."""
+    asked, answered = threading.Event(), threading.Event()
+
+    class FrozenEnds(Ends):
+        def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+            asked.set()
+            answered.wait(60)
+            return super().ends(partitions)
+
+    class Ended(BaseException):
+        pass
+
+    def ended(status: int) -> None:
+        raise Ended
+
+    state = State(offsets={HERE: 5})
+    monkeypatch.setattr("projectors.runtime.watchdog.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("projectors.runtime.watchdog.os._exit", ended)
+    watching = Watchdog(state, FrozenEnds(5), WorkerSettings(stalled_seconds=0.01, stopping_seconds=0.05))
+
+    def stop_once_asked() -> None:
+        asked.wait(10)
+        state.stops = True
+
+    threading.Thread(target=stop_once_asked, daemon=True).start()
+    with pytest.raises(Ended):
+        watching.run()
+    assert not answered.is_set()
+    answered.set()
 
 
 def _run_for(watching: Watchdog, seconds: float) -> None:

@@ -27,6 +27,7 @@ EVENTS = {
     "key deleted": 3,
 }
 FAULTY = 0.4  # how likely it is that a seed has a given fault
+LONG_IN_STORM = 0.4
 
 
 class Chance:
@@ -44,8 +45,10 @@ class Chance:
             name: self.random.randint(1, most) if yes else 0
             for (name, most), yes in zip(EVENTS.items(), on[len(RATES) :], strict=True)
         }
-        # In a storm few people do everything at once, and statements lie across each other.
-        self.storm = self.random.random() < 0.3
+        # In a storm few people do everything at once, and statements lie across each other. In some nobody is erased,
+        # so that the same rows are reached again and again; in others it ends with erasures.
+        self.storm = self.random.random() < 0.6
+        self.farewell = self.storm and self.random.random() < 0.5
         if self.storm:
             self.rates["slow step"] = 0.2
         self.pace = self.random.choice([0.0005, 0.005, 0.05])  # seconds that a step takes on the average
@@ -67,6 +70,13 @@ class Chance:
 
     def seconds(self, least: float, most: float) -> float:
         return self.random.uniform(least, most)
+
+    async def pause_in_statement(self) -> None:
+        """The time between two rows of a statement, which in a storm is often long."""
+        if self.storm and self.random.random() < LONG_IN_STORM:
+            await asyncio.sleep(self.random.uniform(0.05, 0.6))
+        else:
+            await self.pause()
 
     async def pause(self) -> None:
         """The time that something takes: mostly none or little, now and then long enough for all others to go on."""

@@ -152,6 +152,7 @@ class SimulatedConsumer(Consumer):
             settings=WorkerSettings(),
             last_records=log,
             flow_active=False,
+            _fencing=asyncio.Lock(),
             fence_number=0,
             rebalancing_since=None,
             ever_assigned=False,
@@ -181,7 +182,9 @@ class SimulatedConsumer(Consumer):
         self.app.rebalancing = True
         self.flow_active = False
         self.can_resume.clear()
-        self.holdings.forget()  # the first line of the real on_partitions_revoked; the others are Faust's
+        # As the real on_partitions_revoked begins; its other lines are Faust's.
+        self.holdings.forget()
+        self.fence_number += 1
 
     async def assign(self, generation: int, partitions: list[Partition]) -> None:
         await self.chance.pause()

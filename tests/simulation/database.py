@@ -34,7 +34,7 @@ class Transaction:
     async def lock(self, table: str, key: Any) -> None:
         """Waits for the row, whether or not it is there yet."""
         if not self.quick:
-            await self.database.chance.pause()
+            await self.database.chance.pause_in_statement()
         self._assert_alive()
         await self.database.take_lock(self, (table, key))
         self._assert_alive()

@@ -5,13 +5,16 @@ Nothing here is used by the product. `PLANTED` says of each bug how a run with i
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Protocol
 
 from projectors.runtime.changes import Changes, Groups
 from projectors.runtime.stores.port import Advance
+from projectors.runtime.worker import Holdings
 from tests.properties.interpretation import is_counted, named_row
 from tests.simulation.commands import MintedAfterTheLockByTheOwnClock, MintedBeforeTheLock
+from tests.simulation.consumer import SimulatedConsumer
 from tests.simulation.database import Database, Transaction
 from tests.simulation.statements import Change, Contributions, Position, Statements
 from tests.simulation.swap import SwapWithoutEpochs, SwapWithoutLocks
@@ -95,6 +98,38 @@ class WithoutSecondSweep(SimulatedSweeper):
             await super()._sweep(connection, name, subjects)
 
 
+class FencesSideBySide(SimulatedConsumer):
+    """A fence begins while an older one is under way, which may then raise the epoch last."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._fencing: Any = nullcontext()
+
+
+class BatchesBeforeTheirFence(SimulatedConsumer):
+    """A batch is handed out while the answer to its fence is on its way: the worker drops what it does not hold yet."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.holdings: Any = Credulous(self.holdings)
+
+
+class Credulous:
+    """Holdings that hold whatever they are asked about."""
+
+    def __init__(self, holdings: Holdings) -> None:
+        self.__dict__["_holdings"] = holdings
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._holdings, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._holdings, name, value)
+
+    def holds(self, fetched: Any) -> bool:
+        return True
+
+
 class Run(Protocol):
     """One seed's run. It raises an AssertionError where something does not hold."""
 
@@ -107,6 +142,8 @@ PLANTED: dict[str, Callable[..., Run]] = {
     "an epoch not checked": partial(World, statements=EpochUnchecked),
     "old values taken from the snapshot": partial(World, statements=OldValuesFromTheSnapshot, only="graph"),
     "newest wins by whole row": partial(World, statements=WholeRowNewestWins),
+    "two fences at the same time": partial(World, consumer=FencesSideBySide),
+    "batches handed out before their fence is known": partial(World, consumer=BatchesBeforeTheirFence),
     "an erasure without its second sweep": partial(World, sweeper=WithoutSecondSweep, only="counters"),
     "ids minted before the lock": MintedBeforeTheLock,
     "ids minted by each server's own clock": MintedAfterTheLockByTheOwnClock,

@@ -1,8 +1,9 @@
 """The simulation can fail: each bug that the design rules out is noticed in some seed, and those seeds hold without it.
 
 Claim: incrementing folds, positions saved after the commit, unchecked epochs, old values of a snapshot, whole-row
-newest-wins, ids minted before the lock (or by each server's own clock), the swap without its locks (or without the live
-epochs) and an erasure without its second sweep are each told from the product by the oracle of test_simulation.py.
+newest-wins, two fences at the same time, batches handed out before their fence is known, ids minted before the lock (or
+by each server's own clock), the swap without its locks (or without the live epochs) and an erasure without its second
+sweep are each told from the product by the oracle of test_simulation.py.
 Oracle: the same seeds without the bug, which hold. Bugs of folds against histories without any faults are planted in
 tests/properties/test_planted_bugs.py, in SQL in tests/properties/test_apply.py.
 Cannot catch: bugs of a kind that nobody thought of planting.

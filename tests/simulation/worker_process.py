@@ -20,7 +20,6 @@ from projectors.runtime.projector import Projector
 from projectors.runtime.retrying import retrying
 from projectors.runtime.stores.port import Advance, Beginning, Fence, Outcome, Partition
 from projectors.runtime.worker import Holdings, Worker
-from tests.simulation.consumer import SimulatedConsumer
 from tests.simulation.database import Transaction
 from tests.simulation.loop import RUNNING, Killed, Process
 from tests.simulation.statements import CHUNK_ROWS, Entry, Swept
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 CHECK_SECONDS = 2.0
-SWEEP_SECONDS = 0.1
+SWEEP_SECONDS, QUICK_SWEEP_SECONDS = 0.1, 0.01  # until a sweeper hears of an entry
 FENCE_LOCK_SECONDS = float(position.FENCE_LOCK_TIMEOUT_SECONDS)
 
 
@@ -44,9 +43,7 @@ class WorkerProcess:
         store = SimulatedStore(self)
         projector = Projector(self._with_steps(world.projection), store, SteppingReader(self))
         self.worker = Worker(projector, self.holdings, self.crash)
-        self.consumer = SimulatedConsumer(
-            store, self.holdings, world.log, world.group, world.chance, world.batch_records
-        )
+        self.consumer = world.consumer(store, self.holdings, world.log, world.group, world.chance, world.batch_records)
         self._queue: asyncio.Queue[Any] = asyncio.Queue(8)
 
     def start(self) -> None:
@@ -213,7 +210,7 @@ class SimulatedSweeper(Sweeper):
     async def run(self) -> None:
         none: Any = None
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(QUICK_SWEEP_SECONDS if self._world.quick_sweeps else SWEEP_SECONDS)
             if self._world.unswept() and self._leads():
                 try:
                     await self.step(none)

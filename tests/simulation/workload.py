@@ -1,7 +1,9 @@
 """What happens in a run: a small society's events as real records, and when each is appended."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
+from itertools import zip_longest
 from random import Random
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,7 +15,8 @@ from schemas.catalogue import event_schemas
 from schemas.codec import Codec
 from schemas.types import Event
 from shared.kafka import partition_of, record_key
-from tests.properties.histories import PEOPLE, REACTIONS, STEPS, society
+from tests.properties.histories import PEOPLE, REACTIONS, STEPS, person_id, society
+from tests.simulation.chance import Chance
 
 # What concerns each projection, and how often it is drawn.
 VERBS = {
@@ -26,6 +29,8 @@ VERBS = {
     "notifications": {"like": 4, "unlike": 2, "comment": 3, "follow": 3, "unfollow": 1, "share": 2, "read": 3,
                       "block": 2, "unblock": 1, "mute": 1, "delete": 1, "erase": 1, "request": 1, "approve": 1},
 }  # fmt: skip
+
+ENDS = ("erase", "delete")  # after which nothing more is counted
 
 
 class Append(NamedTuple):
@@ -68,19 +73,33 @@ def destination(event: Event, partitions: int) -> Partition:
     return Partition(schema.topic, partition_of(getattr(event, schema.partitioned_by), partitions))
 
 
-def events_of(random: Random, projection: str, storm: bool) -> list[Event]:
+def cast_of(partitions: int) -> list[int]:
+    """Everybody, those first who are of different partitions: what few people do must meet from several of them."""
+    placed: dict[int, list[int]] = defaultdict(list)
+    for person in range(PEOPLE):
+        placed[partition_of(person_id(person), partitions)].append(person)
+    return [person for together in zip_longest(*placed.values()) for person in together if person is not None]
+
+
+def events_of(random: Random, projection: str, partitions: int, chance: Chance) -> list[Event]:
     """A history: a few posts first, then whatever concerns the projection; events may refer to later ones."""
-    crowd = 2 if storm else random.choice([2, 3, PEOPLE])
-    verbs = VERBS[projection]
+    crowd = cast_of(partitions)[: 2 if chance.storm else random.choice([2, 3, PEOPLE])]
+    verbs = {verb: often for verb, often in VERBS[projection].items() if not (chance.storm and verb in ENDS)}
     drawn = ["publish"] * random.randint(1, 3)
-    drawn += random.choices(list(verbs), list(verbs.values()), k=random.randint(6, 26))
+    number = random.randint(16, 32) if chance.storm else random.randint(6, 26)
+    drawn += random.choices(list(verbs), list(verbs.values()), k=number)
+    if chance.farewell:
+        drawn += ["erase", "delete", *random.choices(["erase", "delete"], k=random.randint(0, 2))]
     script = [(verb, _arguments(random, verb, crowd), random.choice(STEPS)) for verb in drawn]
     return society([random.random() < 0.9 for _ in range(PEOPLE)], script)
 
 
-def _arguments(random: Random, verb: str, crowd: int) -> tuple[Any, ...]:
+def _arguments(random: Random, verb: str, crowd: Sequence[int]) -> tuple[Any, ...]:
     def person() -> int:
-        return random.randrange(crowd)
+        return random.choice(crowd)
+
+    def two_people() -> tuple[int, ...]:
+        return tuple(random.sample(crowd, 2))
 
     def any_post() -> int:
         return random.randrange(3)
@@ -89,7 +108,7 @@ def _arguments(random: Random, verb: str, crowd: int) -> tuple[Any, ...]:
         return random.choice([None, None, any_post()])
 
     def some_people() -> list[int]:
-        return random.sample(range(crowd), random.randint(0, 1))
+        return random.sample(crowd, random.randint(0, 1))
 
     match verb:
         case "edit":
@@ -112,24 +131,27 @@ def _arguments(random: Random, verb: str, crowd: int) -> tuple[Any, ...]:
             return person(), [random.randrange(30) for _ in range(random.randint(0, 2))], random.choice([None, 1, 9])
         case "erase":
             return (person(),)
-    return person(), person()
+    return two_people()
 
 
-def appends(
-    random: Random, projection: PostgresProjection, partitions: int, seconds: float, storm: bool
-) -> list[Append]:
+def appends(chance: Chance, projection: PostgresProjection, partitions: int, seconds: float) -> list[Append]:
     """The records that the projection reads, each when it is appended: mostly in order, or in any."""
+    random, storm = chance.random, chance.storm
     events = [
         event
-        for event in events_of(random, projection.name, storm)
+        for event in events_of(random, projection.name, partitions, chance)
         if event_schemas()[type(event).__name__].topic in projection.topics
     ]
     disorder = 1.0 if storm else random.choice([0.0, 0.0, 0.3])
     # In one go, so that batches are long, or spread over the run.
     spread = seconds * (0.1 if storm else random.choice([0.02, 0.2, 1.0]))
+    if chance.farewell:
+        spread = seconds
     made = []
     for index, event in enumerate(events):
         at = spread * index / len(events) + disorder * random.uniform(0, spread)
+        if chance.farewell:
+            at = random.uniform(0, spread)  # an erasure in the midst of it, while older batches are under way
         value = codec().encode(event, plainly)
         key = record_key(event.subject_id, event.event_id)
         made.append(Append(at, destination(event, partitions), key, value, event))
