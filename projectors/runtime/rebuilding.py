@@ -86,11 +86,14 @@ def _finish(request: Request, environment: Environment, work: Rebuild, sibling: 
         if request.verify:
             with report.timed("verifying"):
                 report.comparison = work.verify(sibling, writer, request.changed)
-            if report.comparison.differing:
-                return
+        report.parked, report.released = len(writer.lying()), writer.released
+        if report.comparison is not None and report.comparison.differing:
+            return
         if request.swap:
             with report.timed("swapping"):
                 report.swapped = work.swap(sibling, writer)
+            report.parked -= writer.released - report.released
+            report.released = writer.released
     finally:
         writer.close()
 
