@@ -70,7 +70,7 @@ def rebuild_feeds(
         _load_functions(projection, environment)
         store = FeedStore.open(environment)
         before = store.readers()
-        active = [reader for reader, _ in store.warm_feeds()]
+        active = [reader for reader in before if store.page(reader, None, 0) is not None]
         report.active = len(active)
         with report.timed("switching"):
             report.incarnations = store.renew()

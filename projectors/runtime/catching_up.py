@@ -93,8 +93,10 @@ class CatchUp:
         """What is parked here, in the order of the log."""
         return set_aside.lying(self._connection, self.schema)
 
-    def retry(self, records: Sequence[Parked]) -> None:
-        """Applies those of these parked records that can be applied by now; the others stay where they are."""
+    def retry(self, records: Sequence[Parked]) -> bool:
+        """Applies those of these parked records that can be applied by now, and answers whether there were any; the
+        others stay where they are."""
+        released = self.released
         standing: dict[Partition, set[str]] = {}
         for record in records:
             before = standing.setdefault(record.place, set())
@@ -102,6 +104,7 @@ class CatchUp:
                 self.released += 1
             else:
                 before.update(record.keys)
+        return self.released > released
 
     def _released(self, record: Parked) -> bool:
         at = self.positions().get(record.place)

@@ -381,9 +381,6 @@ class Rebuild:
         if sibling.schema != old and siblings.exists(self._connection, old):
             siblings.drop(self._connection, old)
         self.sweep(sibling)
-        if sibling.kind is Kind.NEXT:
-            # What is released now the live schema does not have: once begun, this schema is swapped in or made anew.
-            siblings.write(self._connection, sibling.at(sibling.phase, released=True))
 
         def advance(targets: Mapping[Partition, int]) -> int:
             moved = writer.advance(targets)
@@ -391,8 +388,12 @@ class Rebuild:
             return moved
 
         def release() -> None:
-            if sibling.kind is Kind.NEXT:
-                writer.retry(writer.lying())
+            parked = writer.lying() if sibling.kind is Kind.NEXT else []
+            if parked:
+                # What is released now the live schema does not have: this one is swapped in, or made anew.
+                siblings.write(self._connection, sibling.at(sibling.phase, released=True))
+                if not writer.retry(parked):
+                    siblings.write(self._connection, sibling)
 
         url = self._environment.read_database_url
         return swap(self.projection, url, sibling.schema, writer.positions, advance, release)

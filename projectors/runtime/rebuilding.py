@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
-from projectors.runtime import siblings
+from projectors.runtime import set_aside, siblings
 from projectors.runtime.catching_up import CatchUp
 from projectors.runtime.digests import compared
 from projectors.runtime.loading import CHUNK_RECORDS
@@ -73,6 +73,7 @@ def rebuild(request: Request, environment: Environment, progress: Progress) -> R
             _finish(request, environment, work, sibling, report)
         else:
             work.sweep(sibling)
+            report.parked = len(set_aside.lying(connection, schema))
     return report
 
 
