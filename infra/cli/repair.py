@@ -71,8 +71,8 @@ def _show(report: Repair) -> None:
     for each in report.differences:
         by_table.setdefault(each.table, []).append(each)
     for table, differences in by_table.items():
-        rows = f" of {report.rows[table]:,}" if table in report.rows else ""
-        screen.print(f"{table}: {len(differences):,}{rows} {'row was' if len(differences) == 1 else 'rows were'} wrong")
+        rows = f" of {report.rows[table]:,} rows" if table in report.rows else ""
+        screen.print(f"{table}: {len(differences):,} wrong{rows}")
         for each in differences[:SHOWN_MAX]:
             key = ", ".join(f"{name}={value}" for name, value in each.key.items())
             screen.print(f"  {key}", soft_wrap=True)
