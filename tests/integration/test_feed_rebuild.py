@@ -120,12 +120,11 @@ class Society:
         return answer
 
     def take_out(self, reader: UUID) -> str:
-        """Takes the newest post out of a warm feed, with all items of it, behind everybody's back; which it was."""
+        """Takes the newest post that is seen out of a warm feed, with all its items, behind everybody's back."""
         shards = self.installation.environment.feed_shards
         key = shard_key(shard_of(reader, shards), f"feed:{reader.hex}")
         redis: Any = self.installation.redis
-        [member] = redis.zrevrange(key, 0, 0)
-        post = member[-32:]
+        post = Model(self.events).feeds.home(reader)[0].post_id.hex
         assert redis.zrem(key, *(each for each in redis.zrange(key, 0, -1) if each.endswith(post))) >= 1
         return str(UUID(post))
 
