@@ -151,6 +151,36 @@ class FeedStore:
         """Every filled feed as it is, for comparing. Keeps them warm, as reading does; not to be used per request."""
         return iter([entry for shard in range(self._shards) for entry in self._warm_feeds_of(shard)])
 
+    @_available
+    def cool(self, user_id: UUID) -> str:
+        """Has the reader's feed filled anew by whoever reads it next; answers what it was: warm, filling or cold."""
+        return str(self._call("feed_cool", user_id, user_id.hex))
+
+    @_available
+    def renew(self) -> list[str]:
+        """Makes every reader's feed cold, shard after shard; answers the incarnations' new names, '' where there is
+        none."""
+        return [self._client.fcall("feed_renew", 1, shard_key(shard)) for shard in range(self._shards)]
+
+    @_available
+    def readers(self) -> list[UUID]:
+        """Whoever has a feed now, or had one under an earlier incarnation."""
+        return [
+            _id(key.rpartition(":")[2])
+            for shard in range(self._shards)
+            for key in self._client.scan_iter(match=shard_key(shard, "warm:") + "*", count=1_000)
+        ]
+
+    @_available
+    def clear(self, readers: Iterable[UUID]) -> int:
+        """Frees the memory of these readers' feeds that are left over from an earlier incarnation; how many were."""
+        by_shard: dict[int, list[str]] = {}
+        for reader in readers:
+            by_shard.setdefault(shard_of(reader, self._shards), []).append(reader.hex)
+        return sum(
+            int(self._client.fcall("feed_clear", 1, shard_key(shard), *names)) for shard, names in by_shard.items()
+        )
+
     def _warm_feeds_of(self, shard: int) -> Iterator[tuple[UUID, FeedPage]]:
         prefix = shard_key(shard, "warm:")
         for key in self._client.scan_iter(match=prefix + "*", count=1_000):

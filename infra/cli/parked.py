@@ -164,7 +164,7 @@ def drop(
     reason: Annotated[str, typer.Option(help="Why it may be left out; it is kept.")],
     as_json: AsJson = False,
 ) -> None:
-    """Leave a record out for good: what waits behind it follows. A rebuild meets the record again."""
+    """Leave a record out for good, of rebuilds too: what waits behind it follows."""
     place = Place.of(record)
     if not reason.strip():
         raise LocalError("a drop without a reason cannot be understood later: --reason")

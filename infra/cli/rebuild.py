@@ -21,6 +21,7 @@ from rich.table import Table
 
 from infra.cli.output import duration, print_json, progress, say, screen
 from projectors.catalogue import projection_named
+from projectors.feed.fold import PROJECTION as FEED
 from projectors.runtime import siblings
 from projectors.runtime.catching_up import PositionMoved, sweep
 from projectors.runtime.loading import CHUNK_RECORDS
@@ -31,9 +32,11 @@ from projectors.runtime.rebuilding import rebuild as run_rebuild
 from projectors.runtime.rebuilding import rollback as run_rollback
 from projectors.runtime.swap import NotSwapped
 from shared.environment import environment
+from shared.feed_store import FeedUnavailable
 
 DONE, REFUSED, DIFFERENT, UNFINISHED = 0, 2, 3, 4
 SAY_SECONDS = 2.0
+FEEDS_COMPARED = 100
 OPERATIONAL = (
     psycopg.Error,
     KafkaException,
@@ -43,6 +46,7 @@ OPERATIONAL = (
     Unfinished,
     PositionMoved,
     NotSwapped,
+    FeedUnavailable,
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
@@ -50,9 +54,11 @@ Name = Annotated[str, typer.Argument(help="A projection in PostgreSQL, such as c
 
 
 class Told:
-    """Says on standard error how far a phase is: rate and time left, every two seconds at most."""
+    """Says on standard error how far a phase is: rate and time left, every two seconds at most; `of_long_phases` says
+    nothing of one that takes less."""
 
-    def __init__(self) -> None:
+    def __init__(self, of_long_phases: bool = False) -> None:
+        self._of_long_phases = of_long_phases
         self._phase = ""
         self._began, self._at_first, self._said = 0.0, 0, 0.0
 
@@ -60,7 +66,8 @@ class Told:
         now = time.monotonic()
         if phase != self._phase:
             self._phase, self._began, self._at_first, self._said = phase, now, done, now
-            say(f"{phase}: {done:,} of {total:,}" if done else f"{phase}: {total:,}")
+            if not self._of_long_phases:
+                say(f"{phase}: {done:,} of {total:,}" if done else f"{phase}: {total:,}")
         elif now - self._said >= SAY_SECONDS and done < total:
             self._said = now
             rate = (done - self._at_first) / (now - self._began)
@@ -87,9 +94,12 @@ def rebuild(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what there is to do, and change nothing.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the schemas beside the live ones.")] = False,
     drop: Annotated[str, typer.Option(help="Drop a schema that a rebuild made.")] = "",
+    warm: Annotated[
+        bool, typer.Option("--warm", help="The feed: fill active readers' at once, not as they read.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Rebuild a projection from the log, beside the live one while that serves.
+    """Rebuild a projection from the log, beside the live one while that serves; the feed: have all of it filled anew.
 
     An offset is a number, the same in every partition, or TOPIC/PARTITION=OFFSET,… for some; a time is ISO 8601, UTC
     where it names no zone, and stands for what the log had appended before it.
@@ -99,6 +109,11 @@ def rebuild(
             return _list(projection, as_json)
         if drop:
             return _drop(drop, as_json)
+        if projection == FEED.name:
+            given = (from_, until, verify, swap, keep, changed, processes, dry_run)
+            return _rebuild_feeds(warm, any(given), as_json)
+        if warm:
+            raise Refused("--warm is of the feed")
         request = Request(
             _postgres_projection(projection),
             from_,
@@ -117,6 +132,28 @@ def rebuild(
         if report.comparison is not None and report.comparison.differing:
             raise typer.Exit(DIFFERENT)
     return None
+
+
+def _rebuild_feeds(warm: bool, more: bool, as_json: bool) -> None:
+    from infra.repair.feeds import rebuild_feeds
+
+    if more:
+        raise Refused(f"of {FEED.name} no schema is made: it takes --warm and --json alone")
+    report = rebuild_feeds(FEED, environment(), Told(), warm, FEEDS_COMPARED)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        screen.print(f"{len(report.incarnations)} shards were made cold in {report.seconds['switching'] * 1000:.0f} ms")
+        if warm:
+            seconds = report.seconds["warming"]
+            rate = f", {report.warmed / seconds:,.0f}/s" if seconds else ""
+            screen.print(f"{report.warmed:,} of {report.active:,} active readers filled in {seconds:.1f} s{rate}")
+        else:
+            screen.print(f"{report.active:,} readers were active; each one's next read fills their feed")
+        same = "[red]not the same[/]" if report.differing else "[green]verified[/]"
+        screen.print(f"{same}: {report.compared:,} readers' newest items compared with PostgreSQL's")
+    if report.differing:
+        raise typer.Exit(DIFFERENT)
 
 
 def rollback(
@@ -286,6 +323,10 @@ def _show(report: Report, as_json: bool) -> None:
     screen.print("  " + ", ".join(f"{phase} {each:.1f} s" for phase, each in seconds.items()))
     if report.comparison is not None:
         _show_comparison(report)
+    if report.parked:
+        screen.print(f"{report.parked:,} records are parked in it, as `rookery parked list` shows once it is live")
+    if report.released:
+        screen.print(f"{report.released:,} parked records were applied: this version's fold accepts them")
     if report.swapped is not None:
         screen.print(
             f"swapped in: live workers waited {report.swapped.frozen_seconds * 1000:.0f} ms;"
@@ -324,5 +365,7 @@ def answer_of(report: Report) -> dict[str, Any]:
         "statements": report.statements,
         "verified": None if report.comparison is None else not report.comparison.differing,
         "comparison": None if report.comparison is None else report.comparison.as_json(),
+        "parked": report.parked,
+        "released": report.released,
         "swapped": None if report.swapped is None else asdict(report.swapped),
     }

@@ -4,7 +4,8 @@
 --
 -- Keys of shard K (every function takes KEYS[1] = "{s:K}:position" and touches only keys with that tag):
 --
---   {s:K}:incarnation        a random string, made by the projector when it is absent; gone with a flush
+--   {s:K}:incarnation        a random string, made by the projector when it is absent; gone with a flush. Behind a point, how
+--                            often all its feeds were made cold since (renew): "9f3c.2"
 --   {s:K}:position           hash "topic:partition" -> "next offset:epoch", all partitions of all topics or none
 --   {s:K}:warm:<reader>      hash nonce, incarnation, joined and, once filled, floor: an item's id, or "" when nothing lies below
 --   {s:K}:feed:<reader>      sorted set item -> microseconds since 1970
@@ -40,6 +41,9 @@
 --   never used twice. Begin is refused until the projector has made a new incarnation, with a position for every partition
 --   at once, so that no wait leaves one out. Those are PostgreSQL's at that moment, so later reads are at or past them. An
 --   owner fenced under an earlier incarnation is refused, whatever its epoch.
+-- * Renewing a shard ends all that was under the incarnation as it was called before: feeds are cold and fillings begin anew,
+--   as after a flush. The projector stays the owner, since the positions stay: what they passed is in PostgreSQL, and what
+--   follows is pushed to whoever joined under the new name.
 -- * A Redis that comes back with an older snapshot has sets and positions of one moment: its owner is refused, is fenced
 --   anew and repeats what came after. A filling of that moment counts only if it had joined by then.
 -- * A batch that a shard has partly or wholly applied (its store retries, or restarts at the least offset of all shards)
@@ -56,6 +60,11 @@ local UNTRIMMED_SHARE = 8              -- a feed may exceed its limit by one in 
 local ARGUMENTS_MAX = 4000             -- of one redis.call; Lua's stack holds 8,000
 local ID_DIGITS = 32
 local LAST = '~'                       -- after an id: the last of all members that begin with it
+
+-- An incarnation's random part: the owner's, however often its feeds were renewed.
+local function born(incarnation)
+  return string.match(incarnation, '^[^.]*')
+end
 
 local function shard_of(keys)
   return (string.gsub(keys[1], 'position$', ''))
@@ -229,8 +238,8 @@ local function apply(keys, args)
   local shard, field = shard_of(keys), args[1]
   local previous, following = tonumber(args[2]), tonumber(args[3])
   local incarnation, items_max = args[5], tonumber(args[6])
-  local found = redis.call('HGET', keys[1], field)
-  if not found or redis.call('GET', shard .. 'incarnation') ~= incarnation then
+  local found, current = redis.call('HGET', keys[1], field), redis.call('GET', shard .. 'incarnation')
+  if not found or not current or born(current) ~= born(incarnation) then
     return 'refused'
   end
   local offset, epoch = string.match(found, '^(%d+):(%d+)$')
@@ -242,7 +251,7 @@ local function apply(keys, args)
     return 'already'
   end
   local changes = cmsgpack.unpack(args[7])
-  push(shard, incarnation, items_max, changes.push)
+  push(shard, current, items_max, changes.push)
   remove(shard, changes.remove)
   for _, reader in ipairs(changes.cool) do
     cool(shard, reader)
@@ -368,9 +377,48 @@ local function page(keys, args)
   return answer
 end
 
+-- feed_renew(position) -> the incarnation's new name, or '' where the shard has none
+--
+-- Every feed of the shard is cold from here on, and every filling under way begins anew.
+local function renew(keys, args)
+  local shard = shard_of(keys)
+  local incarnation = redis.call('GET', shard .. 'incarnation')
+  if not incarnation then
+    return ''
+  end
+  local times = tonumber(string.match(incarnation, '%.(%d+)$')) or 0
+  incarnation = string.format('%s.%.0f', born(incarnation), times + 1)
+  redis.call('SET', shard .. 'incarnation', incarnation)
+  return incarnation
+end
+
+-- feed_cool(position, reader) -> 'warm' | 'filling' | 'cold', what the feed was
+local function cool_one(keys, args)
+  local shard = shard_of(keys)
+  local state = state_of(shard, args[1])
+  cool(shard, args[1])
+  return state
+end
+
+-- feed_clear(position, readers...) -> how many of these readers' feeds were left over from an earlier incarnation, and
+-- are gone now
+local function clear(keys, args)
+  local shard, cleared = shard_of(keys), 0
+  for _, reader in ipairs(args) do
+    if state_of(shard, reader) == 'cold' and redis.call('EXISTS', shard .. 'warm:' .. reader) == 1 then
+      cool(shard, reader)
+      cleared = cleared + 1
+    end
+  end
+  return cleared
+end
+
 redis.register_function('feed_fence', fence)
 redis.register_function('feed_apply', apply)
 redis.register_function('feed_begin', begin)
 redis.register_function('feed_join', join)
 redis.register_function('feed_fill', fill)
 redis.register_function('feed_page', page)
+redis.register_function('feed_renew', renew)
+redis.register_function('feed_cool', cool_one)
+redis.register_function('feed_clear', clear)

@@ -82,6 +82,7 @@ NOTIFICATION = Table(
     erased_with=("recipient_id", "actor_id", "post_author_id"),
     gone_with=("post_id",),
     counted="active",  # no count is kept of it; told_by_changes.sql asks what it was before
+    partly_named=("id", "actor_id", "post_id", "post_author_id"),  # a read mark names its reader alone
 )
 
 # `mark_event` is not the event that set the mark but the one up to which all is read: the furthest mark wins.

@@ -8,10 +8,10 @@ compare them as their 16 bytes, which order and hash as UUIDs do and cost nothin
 """
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import fastavro
@@ -81,6 +81,10 @@ class BulkCodec:
             self._keys.load(self._codec.subjects(values))
         known, other = self._by_header.get, self._decode
         return [known(value[:HEADER_BYTES], other)(value) for value in values]
+
+    def type_name(self, value: bytes) -> str:
+        """The type of the event, whose own fields may still be unreadable. Raises as `read` does."""
+        return self._codec.type_name(value)
 
     def _decode(self, value: bytes) -> Event:
         return self._codec.decode(value, None if self._keys is None else self._keys.unseal)
@@ -175,17 +179,41 @@ def open_bulk_codec(projection: Projection, environment: Environment, opaque_ids
     return BulkCodec(open_codec(url), schema_ids(url), keys, opaque_ids)
 
 
+class LogRecord(NamedTuple):
+    """One record that is not deleted."""
+
+    offset: int
+    key: bytes | None
+    value: bytes
+
+
 @dataclass(frozen=True)
 class Stretch:
     """Some records of one partition in the order of their offsets, up to but not including `next`.
 
     `values` leaves out deleted records; `last_event` is the id of the last record's event, where it is known.
+    `messages` are all records as the client has them.
     """
 
     partition: Partition
     values: list[bytes]
     next: int
     last_event: UUID | None
+    messages: Sequence[Message] = ()
+
+    def records(self) -> Iterator["LogRecord"]:
+        """Each record that is not deleted."""
+        for message in self.messages:
+            key: Any = message.key()
+            value: Any = message.value()
+            if value is not None:
+                yield LogRecord(_offset(message), key, value)
+
+    def values_without(self, offsets: Set[int]) -> list[bytes]:
+        """The values of the records at other offsets than these."""
+        if not offsets:
+            return self.values
+        return [record.value for record in self.records() if record.offset not in offsets]
 
 
 class BulkReader:
@@ -276,7 +304,7 @@ def _stretch(partition: Partition, messages: Sequence[Message], until: int) -> S
     following = _offset(last) + 1 if at_end is None else max(_offset(last) + 1, min(at_end, until))
     values: list[Any] = [value for message in messages if (value := message.value()) is not None]
     key: Any = last.key()
-    return Stretch(partition, values, following, event_of(key))
+    return Stretch(partition, values, following, event_of(key), messages)
 
 
 def _offset(message: Message) -> int:

@@ -1,25 +1,34 @@
 """Brings a schema beside the live one forward to exact positions, by the statements of the live worker.
 
 Effects stay off: nobody is told anything by a rebuild. Each step is a compare-and-set on the position, so that a step
-made twice changes nothing.
+made twice changes nothing. What the live schema leaves out is left out here (runtime/set_aside.py), and what this fold
+or the tables refuse is parked.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from psycopg import RawCursor
+from psycopg import Connection, RawCursor
 
+from projectors.runtime import set_aside
 from projectors.runtime.apply import parameters, statement_for
-from projectors.runtime.bulk_reading import BulkReader, open_bulk_codec
+from projectors.runtime.bulk_reading import BulkReader, LogRecord, Stretch, open_bulk_codec
+from projectors.runtime.changes import Changes
 from projectors.runtime.erasure import Sweeper
+from projectors.runtime.last_records import event_of
 from projectors.runtime.log_ends import LogEnds
+from projectors.runtime.parking_lot import Aside, Parked
 from projectors.runtime.projection import PostgresProjection
-from projectors.runtime.siblings import Phase, Sibling, connect, copy_erased, offsets_of
+from projectors.runtime.set_aside import NOT_ITS_OWN_FAULT
+from projectors.runtime.siblings import Phase, Sibling, connect, copy_erased, offsets_of, place
+from projectors.runtime.sifting import Folds, sift
 from projectors.runtime.staging import staged
 from projectors.runtime.stores import postgres
 from projectors.runtime.stores.arrays import register
-from projectors.runtime.stores.port import Advance, Partition
+from projectors.runtime.stores.port import Advance, Partition, Unstorable
+from projectors.runtime.stores.postgres import NOT_TO_BE_PACKED, OF_VALUES
 from shared.environment import Environment
 
 BATCH_RECORDS = 4_000
@@ -27,6 +36,10 @@ BATCH_RECORDS = 4_000
 
 class PositionMoved(Exception):
     """Somebody else writes to the schema, or its positions were changed by hand."""
+
+
+class NotPassed(Exception):
+    """A record that is never parked cannot be applied: the erasure of a person, or an event of an unknown type."""
 
 
 class CatchUp:
@@ -41,30 +54,113 @@ class CatchUp:
         self._connection.prepare_threshold = 0
         register(self._connection.adapters)
         self._cursor = RawCursor(self._connection)
+        self._folds = Folds(self._projection.fold, projection.parking_keys)
+        self.released = 0
 
     def positions(self) -> dict[Partition, int]:
         return offsets_of(self._connection, self.schema)
 
     def advance(self, targets: Mapping[Partition, int], progress: Callable[[int], None] = lambda _: None) -> int:
-        """Applies everything before these positions and answers how many offsets that were.
+        """Applies everything before these positions, and answers how many offsets that were.
 
-        Raises PositionMoved, and what the reader, the codec and the database raise.
+        Raises PositionMoved, NotPassed, and what the reader, the codec and the database raise.
         """
+        set_aside.follow(self._connection, self._projection.name, self.schema)
         found = self.positions()
         spans = {each: (found.get(each, 0), target) for each, target in targets.items()}
         moved = 0
         for stretch in self._reader.stretches(spans, BATCH_RECORDS):
             previous = found[stretch.partition]
-            changes = self._projection.fold(self._codec.read(stretch.values))
-            statement = statement_for(self._projection, self.schema, changes)
-            step = Advance(stretch.partition, previous, stretch.next, 0, stretch.last_event)
-            row = self._cursor.execute(statement.sql, parameters(statement, step, changes), binary=True).fetchone()
-            if row is None or not row[0]:
-                raise PositionMoved(f"{self.schema} is no longer at {previous} in {stretch.partition}")
+            self._apply(stretch, previous)
             found[stretch.partition] = stretch.next
             moved += stretch.next - previous
             progress(stretch.next - previous)
         return moved
+
+    def reconcile(self, live: Connection[Any]) -> None:
+        """Tries what is parked here and not there any more. `live` sees the live schema where this one is."""
+        there, stands = set_aside.places(live, self._projection.name), self.positions()
+        self.retry(
+            [
+                each
+                for each in self.lying()
+                if (each.topic, each.partition, each.record_offset) not in there
+                and each.record_offset < stands.get(each.place, 0)
+            ]
+        )
+
+    def lying(self) -> list[Parked]:
+        """What is parked here, in the order of the log."""
+        return set_aside.lying(self._connection, self.schema)
+
+    def retry(self, records: Sequence[Parked]) -> bool:
+        """Applies those of these parked records that can be applied by now, and answers whether there were any; the
+        others stay where they are."""
+        released = self.released
+        standing: dict[Partition, set[str]] = {}
+        for record in records:
+            before = standing.setdefault(record.place, set())
+            if before.isdisjoint(record.keys) and self._released(record):
+                self.released += 1
+            else:
+                before.update(record.keys)
+        return self.released > released
+
+    def _released(self, record: Parked) -> bool:
+        at = self.positions().get(record.place)
+        if at is None:
+            return False
+        step, aside = Advance(record.place, at, at, 0), Aside(released=(record.record_offset,))
+        try:
+            changes = self._projection.fold(self._codec.read([bytes(record.value)]))
+            self._step(step, changes, aside)
+        except (*NOT_ITS_OWN_FAULT, PositionMoved):
+            raise
+        except Exception:  # whatever it fails of, it goes on lying there
+            return False
+        return True
+
+    def _apply(self, stretch: Stretch, previous: int) -> None:
+        out = set_aside.left_out(self._connection, self.schema, stretch.partition, previous, stretch.next)
+        step = Advance(stretch.partition, previous, stretch.next, 0, stretch.last_event)
+        try:
+            changes = self._projection.fold(self._codec.read(stretch.values_without(out)))
+            self._step(step, changes, None)
+        except (*NOT_ITS_OWN_FAULT, PositionMoved):
+            raise
+        except Exception:  # some record of these cannot be applied: which, is found out one by one
+            self._one_by_one(step, [record for record in stretch.records() if record.offset not in out])
+
+    def _one_by_one(self, step: Advance, records: Sequence[LogRecord]) -> None:
+        at = step.previous
+        for record in records:
+            refused: dict[int, BaseException] = {}
+            while True:
+                sifted = sift(step.partition, [record], frozenset(), refused, self._codec, self._folds)
+                if sifted.ended_at is not None:
+                    where = f"{place(step.partition)}/{record.offset}"
+                    raise NotPassed(f"{where} may not be passed and cannot be applied: {sifted.ended_by!r}")
+                try:
+                    own = Advance(step.partition, at, record.offset + 1, 0, event_of(record.key))
+                    self._step(own, sifted.changes, Aside(sifted.parked) if sifted.parked else None)
+                    break
+                except Unstorable as error:
+                    if refused:
+                        raise
+                    refused[record.offset] = error
+            at = record.offset + 1
+        if at < step.next or not records:
+            self._step(replace(step, previous=at), Changes(), None)
+
+    def _step(self, step: Advance, changes: Changes, aside: Aside | None) -> None:
+        statement = statement_for(self._projection, self.schema, changes, aside is not None)
+        try:
+            values = parameters(statement, step, changes, aside)
+            row = self._cursor.execute(statement.sql, values, binary=True).fetchone()
+        except (*NOT_TO_BE_PACKED, *OF_VALUES) as error:
+            raise Unstorable from error
+        if row is None or not row[0]:
+            raise PositionMoved(f"{self.schema} is no longer at {step.previous} in {step.partition}")
 
     def own(self) -> None:
         """Makes this writer the owner of every position, under the epoch it applies with."""

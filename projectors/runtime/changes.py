@@ -39,7 +39,8 @@ class Table:
     row is there to be counted. `remembered` names group columns of which effects read what they were before the row's
     last change, as `was_<column>`. `erased_with` names the columns with the people whose erasure deletes the row,
     `gone_with` the columns with the posts whose deletion deletes it. `whose` says for every column whose data it is:
-    the name of the column with that person's id, or NOBODY.
+    the name of the column with that person's id, or NOBODY. `partly_named` are those of the columns that a row is found
+    by (runtime/row_scope.py) that not every event about the row names.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Table:
     counted: str = ""
     counts: tuple[Count, ...] = ()
     remembered: tuple[str, ...] = ()
+    partly_named: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

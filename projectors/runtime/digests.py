@@ -55,6 +55,7 @@ class Comparison:
     differing: list[str] = field(default_factory=list)
     first: list[KeyDifference] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
+    parked: dict[str, int] = field(default_factory=dict)  # records set aside, `live` and `rebuilt`
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

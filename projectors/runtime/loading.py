@@ -4,7 +4,9 @@
 
 It takes segments of partitions as JSON lines on standard input and answers its progress likewise. Staged rows, the sets
 of the erased and gone, and how far the segment is go in one transaction that begins with a compare-and-set on that
-progress: a process that outlived its rebuild, or a segment given twice, changes nothing. It ends with its parent.
+progress: a process that outlived its rebuild, or a segment given twice, changes nothing. What the live schema leaves
+out is left out (runtime/set_aside.py); what else the fold or the tables refuse is parked in the schema being made. It
+ends with its parent.
 """
 
 import gc
@@ -12,18 +14,24 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from projectors.runtime.bulk_reading import BulkReader, Stretch, open_bulk_codec
+from projectors.runtime import set_aside
+from projectors.runtime.bulk_reading import BulkCodec, BulkReader, LogRecord, Stretch, open_bulk_codec
+from projectors.runtime.catching_up import NotPassed
 from projectors.runtime.changes import Changes
+from projectors.runtime.parking_lot import Parked
 from projectors.runtime.projection import PostgresProjection
-from projectors.runtime.siblings import connect, lock_number
+from projectors.runtime.set_aside import NOT_ITS_OWN_FAULT
+from projectors.runtime.siblings import connect, lock_number, place
+from projectors.runtime.sifting import Folds, sift
 from projectors.runtime.staging import SEGMENT, copies, entered_sets
-from projectors.runtime.stores.port import Partition
+from projectors.runtime.stores.port import Partition, Unstorable
+from projectors.runtime.stores.postgres import NOT_TO_BE_PACKED, OF_VALUES
 from shared.environment import environment
 
 CHUNK_RECORDS = 40_000  # of one transaction
@@ -76,13 +84,57 @@ class Loader:
         """
         partition = Partition(segment.topic, segment.partition)
         at = segment.next
+        out = set_aside.left_out(self._connection, self._schema, partition, at, segment.until)
         for stretch in self._reader.stretches({partition: (at, segment.until)}, self._chunk_records):
-            changes = self._projection.fold(self._codec.read(stretch.values))
-            self._stage(segment, at, stretch, changes)
+            try:
+                changes = self._projection.fold(self._codec.read(stretch.values_without(out)))
+                self._stage(segment, at, stretch, changes)
+            except (*NOT_ITS_OWN_FAULT, MovedOn):
+                raise
+            except Exception:  # some record of these cannot be folded, or staged
+                self._stage_sifted(segment, at, stretch, out)
             yield stretch.next - at
             at = stretch.next
 
-    def _stage(self, segment: Segment, at: int, stretch: Stretch, changes: Changes) -> None:
+    def _stage_sifted(self, segment: Segment, at: int, stretch: Stretch, out: Set[int]) -> None:
+        """Stages what can be staged, and parks the rest in the same transaction."""
+        codec = open_bulk_codec(self._projection, environment(), opaque_ids=False)
+        folds = Folds(self._projection.fold, self._projection.parking_keys)
+        records = [record for record in stretch.records() if record.offset not in out]
+        refused: dict[int, BaseException] = {}
+        while True:
+            sifted = sift(stretch.partition, records, frozenset(), refused, codec, folds)
+            if sifted.ended_at is not None:
+                where = f"{place(stretch.partition)}/{records[sifted.ended_at].offset}"
+                raise NotPassed(f"{where} may not be passed and cannot be applied: {sifted.ended_by!r}")
+            found = self._refused_among([records[index] for index in sifted.free], codec)
+            if not found:
+                break
+            refused |= found
+        self._stage(segment, at, stretch, sifted.changes, sifted.parked)
+
+    def _refused_among(self, records: Sequence[LogRecord], codec: BulkCodec) -> dict[int, BaseException]:
+        """The records that PostgreSQL does not take, by offset: found by halving."""
+        try:
+            with self._connection.transaction(force_rollback=True):
+                self._copy(self._projection.fold(codec.read([record.value for record in records])))
+            return {}
+        except (*OF_VALUES, *NOT_TO_BE_PACKED) as error:
+            if len(records) == 1:
+                refusal = Unstorable()
+                refusal.__cause__ = error
+                return {records[0].offset: refusal}
+        half = len(records) // 2
+        return self._refused_among(records[:half], codec) | self._refused_among(records[half:], codec)
+
+    def _copy(self, changes: Changes) -> None:
+        for statement, rows in copies(self._projection, self._schema, changes):
+            with self._connection.cursor().copy(statement.encode()) as copy:
+                copy.write(rows)
+
+    def _stage(
+        self, segment: Segment, at: int, stretch: Stretch, changes: Changes, parked: Sequence[Parked] = ()
+    ) -> None:
         with self._connection.transaction():
             moved = self._connection.execute(
                 f"""update {self._schema}.{SEGMENT} set next_offset = %s, last_event = coalesce(%s, last_event)
@@ -91,9 +143,9 @@ class Loader:
             )
             if moved.rowcount != 1:
                 raise MovedOn(f"{segment} is no longer at {at}")
-            for statement, rows in copies(self._projection, self._schema, changes):
-                with self._connection.cursor().copy(statement.encode()) as copy:
-                    copy.write(rows)
+            self._copy(changes)
+            if parked:
+                set_aside.park(self._connection, self._schema, stretch.partition, parked)
             enter(self._connection, self._projection, self._schema, changes)
 
 

@@ -27,8 +27,8 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
-from projectors.runtime import siblings, staging
-from projectors.runtime.bulk_reading import BulkReader, open_bulk_codec
+from projectors.runtime import set_aside, siblings, staging
+from projectors.runtime.bulk_reading import BulkCodec, BulkReader, open_bulk_codec
 from projectors.runtime.catching_up import CatchUp, sweep
 from projectors.runtime.changes import Changes, CountTable, Table
 from projectors.runtime.digests import Comparison, compare, compared, digests
@@ -40,6 +40,7 @@ from projectors.runtime.siblings import Kind, Phase, Sibling, connect, lock_numb
 from projectors.runtime.stores.port import Partition
 from projectors.runtime.swap import Swapped, live_positions, swap
 from projectors.runtime.tasks import Task, run_all
+from schemas.codec import MalformedRecord
 from schemas.types import UserErased
 from shared.environment import REPOSITORY, Environment
 
@@ -74,6 +75,8 @@ class Report:
     statements: dict[str, float] = field(default_factory=dict)  # of the merging phase, by table or index
     resumed: bool = False
     comparison: Comparison | None = None
+    parked: int = 0  # records left out: parked, not those dropped
+    released: int = 0  # parked in the live schema, and applied by this version's fold
     swapped: Swapped | None = None
 
     @contextmanager
@@ -154,7 +157,7 @@ class Rebuild:
         known = siblings.found(self._connection, schema)
         if known is None and siblings.exists(self._connection, schema):
             raise Refused(f"there is a schema {schema} that no rebuild made: rename or drop it")
-        if known is not None and known.shape == shape and self._is_whole(known):
+        if known is not None and known.shape == shape and not known.released and self._is_whole(known):
             return known, True
         if known is not None:
             siblings.drop(self._connection, schema)
@@ -170,6 +173,7 @@ class Rebuild:
             # not gone then, in a state of the past.
             sets = ("erased", "gone") if kind is Kind.NEXT and "posts" in self.projection.topics else ("erased",)
             siblings.copy_erased(self._connection, name, schema, sets)
+            set_aside.follow(self._connection, name, schema, of_segments=kind is not Kind.NEXT)
         return sibling, False
 
     def _is_whole(self, sibling: Sibling) -> bool:
@@ -217,6 +221,7 @@ class Rebuild:
         spans = {each: (until[each], end) for each, (_, end) in self.live_spans().items() if end > until.get(each, end)}
         if sum(end - first for first, end in spans.values()) < BULK_RECORDS_MIN:
             return False
+        set_aside.follow(self._connection, self.projection.name, schema)
         self._add_segments(schema, spans)
         return True
 
@@ -273,6 +278,7 @@ class Rebuild:
                 )
             for name in staging.staging_tables(projection):
                 self._connection.execute(f"drop table {schema}.{name}".encode())
+            set_aside.forget_dropped(self._connection, schema)
             self._connection.execute(reading_grants(schema, self._environment))
             siblings.write(self._connection, after)
         return after
@@ -300,9 +306,8 @@ class Rebuild:
         reader, changes = BulkReader(self._environment), Changes()
         try:
             for stretch in reader.stretches({each: (offset, ends[each]) for each, offset in accounts.items()}, 20_000):
-                for event in codec.read(stretch.values):
-                    if isinstance(event, UserErased):
-                        changes.erase(event.subject_id, event.event_id)
+                for event in _erasures(codec, stretch.values):
+                    changes.erase(event.subject_id, event.event_id)
         finally:
             reader.close()
         enter(self._connection, self.projection, sibling.schema, changes)
@@ -347,6 +352,14 @@ class Rebuild:
                         self._progress("verifying", number, 2 * len(whats))
                         taken[what.table] = digests(live, self.projection.name, what)
                     writer.advance(at)
+                    writer.reconcile(live)
+                    result.parked = {
+                        side: len(set_aside.places(where, schema))
+                        for side, where, schema in (
+                            ("live", live, self.projection.name),
+                            ("rebuilt", self._connection, sibling.schema),
+                        )
+                    }
                     with connect(self._environment.read_database_url) as own:
                         found = compare(self.projection, taken, live, own, sibling.schema, changed)
                         for number, (what, rows, difference) in enumerate(found):
@@ -369,9 +382,22 @@ class Rebuild:
         if sibling.schema != old and siblings.exists(self._connection, old):
             siblings.drop(self._connection, old)
         self.sweep(sibling)
-        return swap(
-            self.projection, self._environment.read_database_url, sibling.schema, writer.positions, writer.advance
-        )
+
+        def advance(targets: Mapping[Partition, int]) -> int:
+            moved = writer.advance(targets)
+            writer.reconcile(self._connection)
+            return moved
+
+        def release() -> None:
+            parked = writer.lying() if sibling.kind is Kind.NEXT else []
+            if parked:
+                # What is released now the live schema does not have: this one is swapped in, or made anew.
+                siblings.write(self._connection, sibling.at(sibling.phase, released=True))
+                if not writer.retry(parked):
+                    siblings.write(self._connection, sibling)
+
+        url = self._environment.read_database_url
+        return swap(self.projection, url, sibling.schema, writer.positions, advance, release)
 
 
 def merge_tasks(projection: PostgresProjection, schema: str) -> list[Task]:
@@ -407,6 +433,19 @@ def merge_tasks(projection: PostgresProjection, schema: str) -> list[Task]:
     for statement, table_name in index_statements(projection, schema).items():
         tasks.append(Task(f"index {statement.split()[5]}", statement, made[table_name]))
     return tasks
+
+
+def _erasures(codec: BulkCodec, values: Sequence[bytes]) -> Iterator[UserErased]:
+    """The erasures among these records, of which others need not be readable."""
+    for value in values:
+        try:
+            if codec.type_name(value) != UserErased.__name__:
+                continue
+        except MalformedRecord:
+            continue
+        for event in codec.read([value]):
+            if isinstance(event, UserErased):
+                yield event
 
 
 def _load_all(rebuild: Rebuild, schema: str) -> None:

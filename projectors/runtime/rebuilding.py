@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
-from projectors.runtime import siblings
+from projectors.runtime import set_aside, siblings
 from projectors.runtime.catching_up import CatchUp
 from projectors.runtime.digests import compared
 from projectors.runtime.loading import CHUNK_RECORDS
@@ -76,6 +76,7 @@ def rebuild(request: Request, environment: Environment, progress: Progress) -> R
             _finish(request, environment, work, sibling, report)
         else:
             work.sweep(sibling)
+            report.parked = len(set_aside.lying(connection, schema))
     return report
 
 
@@ -89,11 +90,14 @@ def _finish(request: Request, environment: Environment, work: Rebuild, sibling: 
         if request.verify:
             with report.timed("verifying"):
                 report.comparison = work.verify(sibling, writer, request.changed)
-            if report.comparison.differing:
-                return
+        report.parked, report.released = len(writer.lying()), writer.released
+        if report.comparison is not None and report.comparison.differing:
+            return
         if request.swap:
             with report.timed("swapping"):
                 report.swapped = work.swap(sibling, writer)
+            report.parked -= writer.released - report.released
+            report.released = writer.released
     finally:
         writer.close()
 

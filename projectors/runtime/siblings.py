@@ -57,6 +57,7 @@ class Sibling:
     until: str = ""
     ended_at: str = ""  # of a rebuild: when it was whole; of the old one: when it was swapped out
     targets: Mapping[str, int] = field(default_factory=dict)
+    released: bool = False  # on the way to a swap, parked records were applied that the live schema still has parked
 
     def at(self, phase: Phase, **changes: Any) -> "Sibling":
         return replace(self, phase=phase, **changes)

@@ -30,15 +30,17 @@ def staged(table: Table) -> str:
 def staging_ddl(projection: PostgresProjection, schema: str) -> str:
     """The staging tables, and how far each part of the log is in them."""
     tables = "".join(
-        f"create unlogged table {schema}.{staged(table)} ("
-        + ", ".join(f"{name} {wire_type(kind)}" for name, kind in column_types(table).items())
-        + ") with (autovacuum_enabled = off);\n"
+        f"create unlogged table {schema}.{staged(table)} ({staged_columns(table)}) with (autovacuum_enabled = off);\n"
         for table in projection.tables
     )
     return f"""{tables}
 create unlogged table {schema}.{SEGMENT} (
   topic text, partition integer, first_offset bigint, until_offset bigint not null, next_offset bigint not null,
   last_event uuid, primary key (topic, partition, first_offset));"""
+
+
+def staged_columns(table: Table) -> str:
+    return ", ".join(f"{name} {wire_type(kind)}" for name, kind in column_types(table).items())
 
 
 def staging_tables(projection: PostgresProjection) -> list[str]:
@@ -72,12 +74,17 @@ def copies(projection: PostgresProjection, schema: str, changes: Changes) -> Ite
 
 def merge_sql(projection: PostgresProjection, schema: str, table: Table, share: int, shares: int) -> str:
     """Makes the table's rows of one share of the keys."""
-    key = ", ".join(table.key)
     first_key = next(iter(table.key))
     of_share = "true" if shares == 1 else f"uuid_hash({first_key}) & {shares - 1} = {share}"
     source = f"(select * from {schema}.{staged(table)} where {of_share}) as s"
-    absent = "".join(f" and {condition}" for condition in absences(projection, schema, table, "m"))
     names = ", ".join(column_types(table))
+    return f"insert into {schema}.{table.name} ({names})\n{merged_sql(projection, schema, table, source)}"
+
+
+def merged_sql(projection: PostgresProjection, schema: str, table: Table, source: str) -> str:
+    """The table's rows as the staged rows of `source` make them, without erased people's and gone posts'."""
+    key = ", ".join(table.key)
+    absent = "".join(f" and {condition}" for condition in absences(projection, schema, table, "m"))
     casts = {
         name: f"{name}::{kind}" if wire_type(kind) != plain(kind) else name
         for name, kind in column_types(table).items()
@@ -92,8 +99,7 @@ def merge_sql(projection: PostgresProjection, schema: str, table: Table, share: 
             for number, columns in enumerate([event_column(group), *types] for group, types in table.groups.items())
         )
         newest = f"select * from (select distinct {key} from {source}) as k{joined}"
-    return f"""insert into {schema}.{table.name} ({names})
-select {", ".join(casts.values())} from ({newest}) as m where true{absent}"""
+    return f"select {', '.join(casts.values())} from ({newest}) as m where true{absent}"
 
 
 def shares_of(table: Table) -> int:

@@ -18,6 +18,7 @@ from psycopg import Connection, sql
 
 from projectors.runtime.apply import has_gone
 from projectors.runtime.projection import PostgresProjection
+from projectors.runtime.set_aside import take_along
 from projectors.runtime.siblings import Kind, Phase, Sibling, connect, exists, found, offsets_of, write
 from projectors.runtime.stores.port import Partition
 
@@ -50,10 +51,12 @@ def swap(
     incoming: str,
     positions: Callable[[], Offsets],
     advance: Callable[[Offsets], int],
+    release: Callable[[], None] = lambda: None,
 ) -> Swapped:
     """Makes `incoming` the live schema and keeps the one that was live as `_old`.
 
-    `advance` brings the incoming schema to given positions, over a connection of its own. Raises NotSwapped.
+    `advance` brings the incoming schema to given positions, and to what is parked there, over a connection of its own;
+    `release` has it apply what is parked and can be applied by now. Raises NotSwapped.
     """
     why = ""
     with connect(url, lock_timeout=f"{int(LOCK_TIMEOUT_SECONDS * 1000)}ms", synchronous_commit="on") as connection:
@@ -65,7 +68,7 @@ def swap(
             try:
                 began = time.monotonic()
                 with connection.transaction():
-                    old = _exchange(connection, projection, incoming, positions, advance, since)
+                    old = _exchange(connection, projection, incoming, positions, advance, release, since)
                 return Swapped(time.monotonic() - began, attempt, old)
             except psycopg.errors.LockNotAvailable:
                 why = "a statement of a live worker held its position for longer than the lock is waited for"
@@ -94,6 +97,7 @@ def _exchange(
     incoming: str,
     positions: Callable[[], Offsets],
     advance: Callable[[Offsets], int],
+    release: Callable[[], None],
     since: str,
 ) -> str:
     live, old = projection.name, f"{projection.name}_old"
@@ -105,12 +109,14 @@ def _exchange(
     lag = sum(offset - stands.get(each, 0) for each, offset in lacking.items())
     if lag > LAG_RECORDS_MAX:
         raise _Behind(f"the live schema is {lag:,} records ahead: it grows faster than it is followed")
-    if lacking:
-        advance(lacking)
+    # A parked record may have been taken back where the positions stand.
+    advance(lacking)
     if time.monotonic() - began > CATCHING_UP_SECONDS_MAX:
         raise _Behind("catching up took too long to have the live workers wait for it")
+    release()
     _lock(connection, incoming)
     _require_equal(at, offsets_of(connection, incoming))
+    take_along(connection, live, incoming)
     connection.execute(
         f"""update {incoming}.position as n set epoch = l.epoch, owner = l.owner, leader_epoch = l.leader_epoch
               from {live}.position as l where l.topic = n.topic and l.partition = n.partition""".encode()

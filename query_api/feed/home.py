@@ -61,16 +61,19 @@ class HomeSkeleton:
     `demanded` is the position that the request demands; a warm feed that has not reached it is passed over, since
     PostgreSQL has.
     Afterwards `cache` says where the items came from, and `is_pushed` does so for one item.
+    `from_redis=False` asks PostgreSQL alone.
     `as_of` is the newest item of the first page of the list: shares that are newer do not count on the pages after it,
     so that a post that somebody shares meanwhile stays where it was.
     """
 
-    def __init__(self, viewer_id: UUID, demanded: Position | None = None, as_of: UUID | None = None) -> None:
+    def __init__(
+        self, viewer_id: UUID, demanded: Position | None = None, as_of: UUID | None = None, from_redis: bool = True
+    ) -> None:
         self.viewer_id = viewer_id
         self.as_of = as_of
         self.cache = BYPASS
         self._pushed: set[UUID] = set()
-        self._store = self._usable_store(demanded)
+        self._store = self._usable_store(demanded) if from_redis else None
 
     def __call__(self, before: UUID | None, limit: int, settled: Set[UUID]) -> Candidates:
         """A warm feed's items may be of `settled` posts; PostgreSQL leaves those out."""

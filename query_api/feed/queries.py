@@ -200,9 +200,12 @@ def home_items(viewer_id: UUID, skeleton: HomeSkeleton, limit: int) -> Page[Item
     )
 
 
-def home_recent_ids(viewer_id: UUID, limit: int) -> list[FeedItem]:
-    """The newest `limit` items of V's home feed, newest first; through Redis where the feed is warm, and warming it."""
-    rows = home_items(viewer_id, HomeSkeleton(viewer_id), limit).rows
+def home_recent_ids(viewer_id: UUID, limit: int, from_redis: bool = True) -> list[FeedItem]:
+    """The newest `limit` items of V's home feed, newest first; through Redis where the feed is warm, and warming it.
+
+    `from_redis=False` asks PostgreSQL alone, and warms nothing.
+    """
+    rows = home_items(viewer_id, HomeSkeleton(viewer_id, from_redis=from_redis), limit).rows
     return [FeedItem(row.standing_id, row.post_id) for row in rows if row.standing_id is not None]
 
 

@@ -325,6 +325,36 @@ def test_an_incarnation_taken_away_makes_every_feed_cold(feeds: Feeds) -> None:
     assert feeds.items(ANA) == [identifier(1)]
 
 
+def test_a_renewed_shard_is_cold_and_its_owner_goes_on(feeds: Feeds) -> None:
+    nonce = feeds.warm(ANA, [BEN], [identifier(1)])
+    begun = feeds.readers.begin(BEN)
+    assert begun is not None
+    assert feeds.readers.renew() == feeds.redis.mget([shard_key(shard, "incarnation") for shard in range(SHARDS)])
+    assert feeds.items(ANA) is None
+    assert feeds.readers.join(ANA, nonce, [BEN]) is None and feeds.readers.join(BEN, begun.nonce, []) is None
+    # Who is still in the audience from before is not pushed to, and whoever joins anew is.
+    assert feeds.apply("posts", published(2, BEN)) is Outcome.APPLIED
+    assert feeds.redis.keys(f"*:audience:{BEN.hex}") == []
+    feeds.warm(ANA, [BEN], [identifier(1), identifier(2)])
+    assert feeds.apply("posts", published(3, BEN)) is Outcome.APPLIED
+    assert feeds.items(ANA) == [identifier(3), identifier(2), identifier(1)]
+    assert [name.partition(".")[2] for name in feeds.readers.renew()] == ["2"] * SHARDS
+    # What is left over is freed, and a feed that was filled since stays.
+    feeds.warm(BEN, [], [])
+    assert set(feeds.readers.readers()) == {ANA, BEN}
+    assert feeds.readers.clear([ANA, BEN, CLEO]) == 1
+    assert feeds.readers.readers() == [BEN] and feeds.items(BEN) == []
+
+
+def test_one_feed_is_cooled_by_itself(feeds: Feeds) -> None:
+    feeds.warm(ANA, [BEN], [identifier(1)])
+    feeds.warm(BEN, [], [])
+    assert [feeds.readers.cool(ANA), feeds.readers.cool(ANA)] == ["warm", "cold"]
+    assert feeds.items(ANA) is None and feeds.items(BEN) == []
+    feeds.readers.begin(ANA)
+    assert feeds.readers.cool(ANA) == "filling"
+
+
 def test_missing_functions_are_unavailable_to_readers_and_loaded_by_the_worker(feeds: Feeds) -> None:
     feeds.warm(ANA, [BEN], [])
     feeds.redis.function_delete("rookery_feed")

@@ -84,6 +84,8 @@ class World:
             self.feeds.fence()
         elif choice < 0.675:
             self.feeds.fence()
+        elif choice < 0.685:
+            self.feeds.readers.renew()
         else:
             next(self.fillings.setdefault(one, self.filling(one)), None)
             self.check(one)

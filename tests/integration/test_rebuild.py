@@ -355,7 +355,7 @@ def test_what_has_no_sense_is_refused_and_nothing_is_made(engine: Engine) -> Non
         ("--until", "posts/77=3"),
     ):
         rookery(engine, "rebuild", "counters", *arguments, expect=REFUSED)
-    rookery(engine, "rebuild", "feed", expect=REFUSED)
+    rookery(engine, "rebuild", "feed", "--verify", expect=REFUSED)
     rookery(engine, "rollback", "counters", expect=REFUSED)
     estimate = rookery(engine, "rebuild", "counters", "--dry-run")
     assert estimate["records"] == 0 and estimate["partitions"] == 3 * PARTITIONS
