@@ -95,8 +95,8 @@ def index_statements(projection: PostgresProjection, schema: str) -> dict[str, s
     """
     found, leading = {}, set()
     for statement in _statements(projection):
-        if made := _TABLE.match(statement):
-            leading.add((made["table"], made["listed"] or made["inline"]))
+        if of_table := _TABLE.match(statement):
+            leading.add((of_table["table"], of_table["listed"] or of_table["inline"]))
         if named := _INDEX.match(statement):
             index, table, columns = named.groups()
             found[f"create index if not exists {index} on {schema}.{table} {columns}"] = table

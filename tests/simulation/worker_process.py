@@ -42,7 +42,7 @@ class WorkerProcess:
         self.holdings = Holdings()
         store = SimulatedStore(self)
         projector = Projector(self._with_steps(world.projection), store, SteppingReader(self))
-        self.worker = Worker(projector, self.holdings, self.crash)
+        self.worker = Worker(projector, self.holdings, self.crash, lanes=world.lanes)
         self.consumer = world.consumer(store, self.holdings, world.log, world.group, world.chance, world.batch_records)
         self._queue: asyncio.Queue[Any] = asyncio.Queue(8)
 

@@ -53,6 +53,7 @@ class World:
         self.statements = statements(self.projection)
         self.partitions = 3 if self.chance.storm else random.randint(1, 3)
         self.batch_records = random.choice([1, 2, 3] if self.chance.storm else [1, 2, 3, 8])
+        self.lanes = random.choice([1, 2, 3])
         self.seconds = random.uniform(2.0, 8.0)
         wanted = [Partition(topic, number) for topic in self.projection.topics for number in range(self.partitions)]
         self.log = SimulatedLog(wanted)
