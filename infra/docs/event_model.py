@@ -175,6 +175,16 @@ def _tables(facts: Facts) -> str:
         for each in facts.tables(projection)
         for told in facts.told(projection, each.name)
     ]
+    rows += [
+        (
+            f"`{projection.name}.{view}`",
+            "",
+            f"a view of {', '.join(f'`{each}`' for each in seen)}",
+            _listed(facts.readers[f"{projection.name}.{view}"]),
+        )
+        for projection in facts.projections
+        for view, seen in facts.views(projection).items()
+    ]
     heads = ("table", "key", "written by", "read by")
     return "## Tables\n\nShapes are in each projection's `tables.sql`.\n\n" + table(heads, rows)
 

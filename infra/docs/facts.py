@@ -83,7 +83,7 @@ class Facts:
 
     @cached_property
     def readers(self) -> dict[str, list[Endpoint]]:
-        """`schema.table` -> the endpoints whose statements name it."""
+        """`schema.table` -> the endpoints whose statements name it, or a view of it."""
         names = [
             name
             for projection in self.projections
@@ -91,7 +91,25 @@ class Facts:
             for name in (f"{projection.name}.{table.name}", *self.told(projection, table.name))
         ]
         names += [f"{each.name}.{noted}" for each in self.projections for noted in ("erased", "gone")]
-        return self.endpoints.reading(names)
+        views = {
+            f"{each.name}.{view}": [f"{each.name}.{table}" for table in seen]
+            for each in self.projections
+            for view, seen in self.views(each).items()
+        }
+        found = self.endpoints.reading([*names, *views])
+        for view, seen in views.items():
+            for table in seen:
+                both = [*found[table], *found[view]]
+                found[table] = [each for each in self.endpoints.all if each in both]
+        return found
+
+    def views(self, projection: Projection) -> dict[str, list[str]]:
+        """The views in a projection's tables.sql, each with the tables it is of."""
+        if not isinstance(projection, PostgresProjection):
+            return {}
+        declared = {each.name for each in self.tables(projection)}
+        made = re.findall(r"create or replace view (\w+) as\b([^;]*);", projection.tables_sql.read_text())
+        return {view: sorted(declared & set(re.findall(r"\bfrom (\w+)", query))) for view, query in made}
 
     def counts_of(self, projection: Projection, table: str) -> list[str]:
         """The count tables that a table's rows are counted into."""
