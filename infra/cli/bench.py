@@ -61,7 +61,7 @@ def rebuild(
 ) -> None:
     """How fast the counters are rebuilt from the log: reading, folding, copying, merging, indexes."""
     with ground(lambda line: say(escape(line))) as variables:
-        found = json.loads(measured(variables, "infra.bench.rebuild", "--events", str(events), "--json"))
+        found = json.loads(measured(variables, "infra.bench.rebuild", str(events)))
     if as_json:
         print_json(found)
         return

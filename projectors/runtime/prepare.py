@@ -30,7 +30,7 @@ from shared.environment import Environment, environment
 DELIVERY_SQL = Path(__file__).resolve().parent.parent / "notifications" / "delivery.sql"
 _LOCK = 0x726F6F6B  # "rook": two preparations at once wait for each other
 _TABLE = re.compile(
-    r"create table if not exists (?P<table>\w+) .*?(?:(?P<inline>\w+) \w+ primary key|primary key \((?P<listed>\w+))",
+    r"create table if not exists (\w+) .*?(?:(\w+) \w+ primary key|primary key \((.*?)\))",
     re.DOTALL,
 )
 _INDEX = re.compile(r"create index if not exists (\w+) on (\w+) (.*)", re.DOTALL)
@@ -88,15 +88,20 @@ def table_statements(projection: PostgresProjection, schema: str) -> list[str]:
     ]
 
 
+def primary_keys(projection: PostgresProjection) -> dict[str, list[str]]:
+    """By table, the columns of its primary key in their order, which is not always the declaration's."""
+    found = filter(None, map(_TABLE.match, _statements(projection)))
+    return {each[1]: re.split(r",\s*", each[2] or each[3]) for each in found}
+
+
 def index_statements(projection: PostgresProjection, schema: str) -> dict[str, str]:
     """The statements that make every index besides the primary keys', each with its table. Repeating changes nothing.
 
     They depend on nothing but the tables, so several connections may share them.
     """
-    found, leading = {}, set()
+    found = {}
+    leading = {(table, columns[0]) for table, columns in primary_keys(projection).items()}
     for statement in _statements(projection):
-        if of_table := _TABLE.match(statement):
-            leading.add((of_table["table"], of_table["listed"] or of_table["inline"]))
         if named := _INDEX.match(statement):
             index, table, columns = named.groups()
             found[f"create index if not exists {index} on {schema}.{table} {columns}"] = table

@@ -34,7 +34,7 @@ from projectors.runtime.changes import Changes, CountTable, Table
 from projectors.runtime.digests import Comparison, compare, compared, digests
 from projectors.runtime.loading import CHUNK_RECORDS, Segment, enter, segments_of
 from projectors.runtime.log_ends import LogEnds
-from projectors.runtime.prepare import index_statements, reading_grants, table_statements
+from projectors.runtime.prepare import index_statements, primary_keys, reading_grants, table_statements
 from projectors.runtime.projection import PostgresProjection
 from projectors.runtime.siblings import Kind, Phase, Sibling, connect, lock_number, place
 from projectors.runtime.stores.port import Partition
@@ -245,7 +245,7 @@ class Rebuild:
             sets = ("erased",)
             siblings.copy_erased(self._connection, projection.name, schema, sets)
             for table in tables:
-                self._connection.execute(f"drop table if exists {schema}.{table.name}".encode())
+                self._connection.execute(f"drop table if exists {schema}.{table.name} cascade".encode())
             for statement in table_statements(projection, schema):
                 self._connection.execute(statement.encode())
             for table in tables:
@@ -427,8 +427,9 @@ def merge_tasks(projection: PostgresProjection, schema: str) -> list[Task]:
         )
         made[counts.name] = (f"analyze {counts.name}",)
     every: list[Table | CountTable] = [*projection.tables, *projection.count_tables]
+    keys = primary_keys(projection)
     for each in every:
-        index = f"create unique index {each.name}_pkey on {schema}.{each.name} ({', '.join(each.key)})"
+        index = f"create unique index {each.name}_pkey on {schema}.{each.name} ({', '.join(keys[each.name])})"
         tasks.append(Task(f"index {each.name}_pkey", index, made[each.name]))
     for statement, table_name in index_statements(projection, schema).items():
         tasks.append(Task(f"index {statement.split()[5]}", statement, made[table_name]))
