@@ -6,6 +6,7 @@ tests/grounds). Nothing here touches the data of a running system: databases are
 """
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -27,6 +28,11 @@ settings.register_profile(
 settings.register_profile("few", settings.get_profile("suite"), max_examples=15)
 settings.register_profile("thorough", settings.get_profile("suite"), max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+
+# A suite that a shell runs in the background is told to ignore Ctrl-C, and so would be every command it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -128,7 +128,7 @@ def drop(connection: Connection[Any], schema: str) -> None:
         raise LookupError(f"{schema} is not a schema that a rebuild made")
     rows = connection.execute("select tablename from pg_tables where schemaname = %s", (schema,)).fetchall()
     for (table,) in rows:
-        connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(schema, table)))
+        connection.execute(sql.SQL("drop table if exists {} cascade").format(sql.Identifier(schema, table)))
     connection.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(schema)))
 
 

@@ -214,11 +214,13 @@ def test_swapped_in_and_back_while_all_goes_on(
     for watcher in watchers:
         watcher.start()
     reports = []
-    for command in (("rebuild", "counters", "--swap"), ("rollback", "counters"), ("rebuild", "counters", "--swap")):
-        reports.append(rookery_apart(engine, *command))
-        wait_until(30, lambda: prober.error or len(prober.swaps) == len(reports))
-    for watcher in watchers:
-        watcher.stop()
+    try:
+        for command in (("rebuild", "counters", "--swap"), ("rollback", "counters"), ("rebuild", "counters", "--swap")):
+            reports.append(rookery_apart(engine, *command))
+            wait_until(30, lambda: prober.error or len(prober.swaps) == len(reports))
+    finally:
+        for watcher in watchers:
+            watcher.stop()
     assert_caught_up(engine, workers)
     frozen = [report["swapped"]["frozen_seconds"] for report in reports]
     again = [swap.again_seconds for swap in prober.swaps]
