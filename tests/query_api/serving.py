@@ -106,7 +106,9 @@ def start(query_database_url: str, redis_url: str, var: Path) -> Serving:
         "PYTHONUNBUFFERED": "1",
     }
     http_port, websocket_port = free_port(), free_port()
-    client = httpx.Client(base_url=f"http://127.0.0.1:{http_port}", timeout=20)
+    # The server closes a connection that was idle for two seconds, perhaps just when a request is on its way.
+    limits = httpx.Limits(keepalive_expiry=0.5)
+    client = httpx.Client(base_url=f"http://127.0.0.1:{http_port}", timeout=20, limits=limits)
     serving = Serving(http_port, websocket_port, variables, key, token_secret, redis.Redis.from_url(redis_url), client)
     gunicorn = f"gunicorn --worker-class gthread --threads 4 --bind 127.0.0.1:{http_port} query_api.wsgi:application"
     uvicorn = f"uvicorn query_api.asgi:application --host 127.0.0.1 --port {websocket_port} --ws websockets"
