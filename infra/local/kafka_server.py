@@ -79,7 +79,9 @@ def prepare(installation: Installation) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     runtime, _ = java.find()
     format_command = [runtime, "-XX:TieredStopAtLevel=1", f"-Dlog4j2.configurationFile={LOGGING}", "-cp", _class_path()]
-    format_command += ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(properties)]
+    # One in 64 ids begins with a dash, and would be taken for an option if it stood by itself.
+    format_command += ["kafka.tools.StorageTool", "format", "--standalone", f"--cluster-id={cluster}"]
+    format_command += ["-c", str(properties)]
     done = subprocess.run(format_command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise StepError(f"formatting Kafka's storage failed:\n{done.stdout}{done.stderr}")
