@@ -2,6 +2,7 @@
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.runtime.history import Town
 NEW_EVENTS_SECONDS = 30.0
 
 
-class Watching(threading.Thread):
+class Watching(threading.Thread, ABC):
     """Goes on until it is told to stop; what ended it before its time is in `error`."""
 
     def __init__(self, engine: Engine) -> None:
@@ -35,8 +36,9 @@ class Watching(threading.Thread):
         except BaseException as error:
             self.error = error
 
+    @abstractmethod
     def step(self, connection: Connection[Any]) -> None:
-        raise NotImplementedError
+        """One reading."""
 
     def stop(self) -> None:
         """Raises what ended it, if anything did."""
