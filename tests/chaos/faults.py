@@ -124,15 +124,16 @@ class Faults:
         """By hand, under the workers' feet, as docs/operations.md says."""
         projection, by = self._dice.choice(IN_POSTGRES), self._dice.randrange(1, SET_BACK_RECORDS_MAX)
 
-        def set_back() -> None:
+        def set_back() -> int:
             with psycopg.connect(self._system.environment.read_database_url) as connection:
-                connection.execute(
+                return connection.execute(
                     f"update {projection}.position set next_offset = greatest(0, next_offset - %s), last_event = null"
-                    " where partition %% 2 = 0".encode(),
+                    " where partition %% 2 = 0 and next_offset > 0".encode(),
                     (by,),
-                )
+                ).rowcount
 
-        self._felt("positions set back", [projection], set_back)
+        # At a run's beginning nothing may have been applied yet, and so there is nothing to set back.
+        self._felt("positions set back", [projection], lambda: wait_until(GROWN_SECONDS_MAX, set_back))
 
     def _provoke(self, slot: Slot) -> None:
         """A rebalance that this worker is part of; where it is alone, its own end in order and beginning."""

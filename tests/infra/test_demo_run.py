@@ -112,8 +112,9 @@ def test_the_commands_that_look_into_a_running_system_work(demo: tuple[Environme
     for command in commands:
         if " logs -f" in command:
             continue  # it goes on until it is ended
-        # The same figures, once.
-        here = command.replace(" 7410 ", f" {environment.ports['postgres']} ").replace(" lag --watch", " lag")
+        # The same figures, and the same records, once.
+        here = command.replace(" 7410 ", f" {environment.ports['postgres']} ")
+        here = here.replace(" lag --watch", " lag").replace(" events tail -f", " events tail")
         if "admin create" in command:
             here = here.replace("ana", f"ana_{token_hex(4)}") + " --password-stdin"
         done = subprocess.run(
