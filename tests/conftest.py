@@ -11,6 +11,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
@@ -21,6 +23,10 @@ from psycopg import sql
 
 from shared.crypto import KeyRing, new_data_key, wrap
 from shared.environment import REPOSITORY, Environment, environment
+
+if TYPE_CHECKING:
+    from tests.runtime.engine import Engine
+    from tests.runtime.workers import Workers
 
 settings.register_profile(
     "suite", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -142,3 +148,12 @@ class Vault:
 @pytest.fixture
 def vault() -> Vault:
     return Vault()
+
+
+@pytest.fixture
+def workers(engine: "Engine", tmp_path: Path) -> "Iterator[Workers]":
+    """Worker processes on the engine that the test's module makes, gone in the end."""
+    from tests.runtime.workers import workers_of
+
+    with workers_of(engine, tmp_path) as made:
+        yield made

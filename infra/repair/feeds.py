@@ -8,9 +8,8 @@ Afterwards pages of some readers are compared with what PostgreSQL answers alone
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from uuid import UUID
@@ -18,6 +17,7 @@ from uuid import UUID
 import psycopg
 import redis
 
+from projectors.runtime.phases import timed
 from projectors.runtime.projection import RedisProjection
 from projectors.runtime.rebuild import alone
 from query_api.feed.home import Behind, fill
@@ -52,14 +52,6 @@ class FeedReport:
         seconds = {phase: round(each, 3) for phase, each in self.seconds.items()}
         return {**asdict(self), "seconds": seconds, "verified": not self.differing}
 
-    @contextmanager
-    def timed(self, phase: str) -> Iterator[None]:
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[phase] = time.monotonic() - began
-
 
 def rebuild_feeds(
     projection: RedisProjection, environment: Environment, progress: Progress, warm: bool, compare: int
@@ -72,16 +64,16 @@ def rebuild_feeds(
         before = store.readers()
         active = [reader for reader in before if store.page(reader, None, 0) is not None]
         report.active = len(active)
-        with report.timed("switching"):
+        with timed(report.seconds, "switching"):
             report.incarnations = store.renew()
         if warm:
-            with report.timed("warming"):
+            with timed(report.seconds, "warming"):
                 _warm(store, active, report, progress)
-        with report.timed("clearing"):
+        with timed(report.seconds, "clearing"):
             for first in range(0, len(before), CLEARED_AT_ONCE):
                 report.cleared += store.clear(before[first : first + CLEARED_AT_ONCE])
                 progress("clearing", first, len(before))
-        with report.timed("verifying"):
+        with timed(report.seconds, "verifying"):
             readers = random.sample(active, min(compare, len(active))) or _somebody(environment, compare)
             for number, reader in enumerate(readers, start=1):
                 if not shows_what_postgres_says(reader, environment.ranked_items_max):

@@ -302,17 +302,16 @@ def count_ctes(
 
 
 def _count_terms(table: Table, count: Count, rows: str, deleted: bool) -> Iterator[str]:
-    weight = count.weight
     source = f"{rows} as r"
     if deleted:
-        yield counted_terms(count, lambda column: f"r.{column}", source, f"-{weight}", "r.counted")
+        yield counted_terms(count, lambda column: f"r.{column}", source, "-1", "r.counted")
     elif set(count.by.values()) <= set(table.key):
-        amount = f"case when r.counted then {weight} else -{weight} end"
+        amount = "case when r.counted then 1 else -1 end"
         yield counted_terms(count, lambda column: f"r.{column}", source, amount, "r.counted <> r.was_counted")
     else:
         old = {column: f"r.was_{column}" for column in count_by_columns(table)}
-        yield counted_terms(count, lambda column: old.get(column, f"r.{column}"), source, f"-{weight}", "r.was_counted")
-        yield counted_terms(count, lambda column: f"r.{column}", source, f"{weight}", "r.counted")
+        yield counted_terms(count, lambda column: old.get(column, f"r.{column}"), source, "-1", "r.was_counted")
+        yield counted_terms(count, lambda column: f"r.{column}", source, "1", "r.counted")
 
 
 def _count_cte(

@@ -19,7 +19,7 @@ Groups = dict[str, tuple[UUID, tuple[Any, ...]]]
 
 @dataclass(frozen=True)
 class Count:
-    """A count kept from the rows that really changed: `into`.`column` grows by `weight` for each row that counts.
+    """A count kept from the rows that really changed: `into`.`column` is the number of rows that count.
 
     `by` maps the count table's key columns to columns of the counted table; a row with a null among them is not
     counted.
@@ -28,7 +28,6 @@ class Count:
     into: str
     column: str
     by: Mapping[str, str]
-    weight: int = 1
 
 
 @dataclass(frozen=True)

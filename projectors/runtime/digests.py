@@ -110,7 +110,7 @@ def _of_counts(projection: PostgresProjection, counts: CountTable, changed: Coll
                     count,
                     lambda column: f"r.{column}",
                     f"{{schema}}.{table.name} as r",
-                    str(-count.weight),
+                    "-1",
                     f"r.counted and ({excluded})",
                 )
                 each = ", ".join(name if name == count.column else f"0 as {name}" for name in columns)

@@ -79,14 +79,6 @@ class Report:
     released: int = 0  # parked in the live schema, and applied by this version's fold
     swapped: Swapped | None = None
 
-    @contextmanager
-    def timed(self, phase: str) -> Iterator[None]:
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.monotonic() - began
-
 
 @contextmanager
 def alone(

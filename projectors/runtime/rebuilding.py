@@ -14,6 +14,7 @@ from projectors.runtime.catching_up import CatchUp
 from projectors.runtime.digests import compared
 from projectors.runtime.loading import CHUNK_RECORDS
 from projectors.runtime.log_ends import LogEnds
+from projectors.runtime.phases import timed
 from projectors.runtime.projection import PostgresProjection
 from projectors.runtime.rebuild import Progress, Rebuild, Refused, Report, alone, shape_of
 from projectors.runtime.siblings import Kind, Phase, Sibling, connect, partition_at, stamp
@@ -61,14 +62,14 @@ def rebuild(request: Request, environment: Environment, progress: Progress) -> R
         work = Rebuild(request.projection, environment, connection, progress, request.processes, request.chunk_records)
         kind, schema, spans = _planned(request, environment, work)
         report = Report(name, schema)
-        with report.timed("loading"):
+        with timed(report.seconds, "loading"):
             until = request.until or ("now" if kind is not Kind.NEXT else "")
             sibling, report.resumed = work.begin_or_resume(kind, schema, spans, until)
             report.records = sum(end - first for first, end in spans.values())
             if sibling.phase is Phase.LOADING:
                 sibling = work.load(sibling)
         if sibling.phase is Phase.MERGING:
-            with report.timed("merging"):
+            with timed(report.seconds, "merging"):
                 sibling = work.merge(sibling, report)
                 if kind is not Kind.NEXT:
                     work.enter_later_erasures(sibling, {each: first for each, (first, _) in spans.items()})
@@ -84,17 +85,17 @@ def _finish(request: Request, environment: Environment, work: Rebuild, sibling: 
     """Catches up with the live schema, compares, swaps."""
     writer = CatchUp(request.projection, environment, sibling.schema)
     try:
-        with report.timed("catching up"):
+        with timed(report.seconds, "catching up"):
             work.catch_up(sibling, writer)
             work.sweep(sibling)
         if request.verify:
-            with report.timed("verifying"):
+            with timed(report.seconds, "verifying"):
                 report.comparison = work.verify(sibling, writer, request.changed)
         report.parked, report.released = len(writer.lying()), writer.released
         if report.comparison is not None and report.comparison.differing:
             return
         if request.swap:
-            with report.timed("swapping"):
+            with timed(report.seconds, "swapping"):
                 report.swapped = work.swap(sibling, writer)
             report.parked -= writer.released - report.released
             report.released = writer.released
@@ -119,18 +120,18 @@ def rollback(
         work, report = Rebuild(projection, environment, connection, progress), Report(projection.name, schema)
         writer = CatchUp(projection, environment, schema)
         try:
-            with report.timed("catching up"):
+            with timed(report.seconds, "catching up"):
                 # Whoever was erased meanwhile goes first of all.
                 work.sweep(sibling)
                 writer.own()
                 report.records = work.catch_up(sibling, writer)
                 work.sweep(sibling)
             if verify:
-                with report.timed("verifying"):
+                with timed(report.seconds, "verifying"):
                     report.comparison = work.verify(sibling, writer, ())
                 if report.comparison.differing:
                     return report
-            with report.timed("swapping"):
+            with timed(report.seconds, "swapping"):
                 report.swapped = work.swap(sibling, writer)
         finally:
             writer.close()

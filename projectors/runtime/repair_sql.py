@@ -206,7 +206,7 @@ def _counted(projection: PostgresProjection, counts: CountTable, keys: str) -> s
     for table, count in _counted_into(projection, counts):
         same = " and ".join(f"r.{column} = k.{into}" for into, column in count.by.items())
         own = ", ".join(f"k.{into}" for into in counts.key)
-        amounts = ", ".join(str(count.weight if column == count.column else 0) for column in counts.columns)
+        amounts = ", ".join(str(int(column == count.column)) for column in counts.columns)
         source = f"{projection.name}.{table.name}"
         terms.append(f"select {own}, {amounts} from wanted_keys as k join {source} as r on {same} where r.counted")
     sums = ", ".join(f"sum({column})::bigint as {column}" for column in counts.columns)

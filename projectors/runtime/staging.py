@@ -115,7 +115,7 @@ def count_sql(projection: PostgresProjection, schema: str, counts: CountTable) -
         for count in table.counts:
             if count.into == counts.name:
                 term = counted_terms(
-                    count, lambda column: f"r.{column}", f"{schema}.{table.name} as r", str(count.weight), "r.counted"
+                    count, lambda column: f"r.{column}", f"{schema}.{table.name} as r", "1", "r.counted"
                 )
                 columns = ", ".join(c if c == count.column else f"0 as {c}" for c in counts.columns)
                 terms.append(f"select {key}, {columns} from ({term}) as one")

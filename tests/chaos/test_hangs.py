@@ -28,7 +28,7 @@ from projectors.runtime.lag import wait_until_caught_up
 from projectors.runtime.settings import WorkerSettings
 from schemas.types import Event
 from tests.chaos.system import System
-from tests.runtime.engine import Engine, Ids, Log, own_topics, read_database
+from tests.runtime.engine import Engine, Ids, Log, own_engine
 from tests.runtime.hanging import FAREWELL_SECONDS, SLOW_SECONDS
 from tests.runtime.history import Town, counted, recounted
 from tests.runtime.workers import wait_until, workers_of
@@ -42,8 +42,7 @@ AT_THE_START = ("fence-stuck", "coordination-fails")  # the others befall a work
 
 @pytest.fixture(scope="module")
 def engine(system: System) -> Iterator[Engine]:
-    name = f"hangs_{os.getpid()}"
-    with read_database(name, PROJECTION, variables=system.variables) as made, own_topics(made.environment):
+    with own_engine(PROJECTION, variables=system.variables) as made:
         yield made
 
 

@@ -26,9 +26,9 @@ from schemas.types import Event
 from shared.environment import Environment, load
 from shared.kafka import PRODUCER_SETTINGS
 from tests.chaos.system import System
-from tests.runtime.engine import PARTITIONS, Engine, Ids, Log, own_topics, read_database
+from tests.runtime.engine import PARTITIONS, Engine, Ids, Log, own_engine
 from tests.runtime.history import Town, counted, recounted
-from tests.runtime.workers import Worker, Workers, wait_until, workers_of
+from tests.runtime.workers import Worker, Workers, wait_until
 
 LASTING_SECONDS = 6.0
 LOUD_SECONDS_MAX = 30.0
@@ -39,14 +39,7 @@ ATTRIBUTES_AT = 21
 
 @pytest.fixture
 def engine(system: System) -> Iterator[Engine]:
-    name = f"log_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
-    with read_database(name, PROJECTION, variables=system.variables) as made, own_topics(made.environment):
-        yield made
-
-
-@pytest.fixture
-def workers(engine: Engine, tmp_path: Path) -> Iterator[Workers]:
-    with workers_of(engine, tmp_path) as made:
+    with own_engine(PROJECTION, variables=system.variables) as made:
         yield made
 
 

@@ -7,12 +7,10 @@ to go wrong.
 """
 
 import asyncio
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -25,9 +23,9 @@ from schemas.types import Event, PostLiked, UserErased
 from shared.environment import Environment
 from shared.ids import time_of
 from shared.kafka import partition_of, record_key
-from tests.runtime.engine import Engine, Ids, Log, own_topics, read_database
+from tests.runtime.engine import Engine, Ids, Log, own_engine
 from tests.runtime.history import Town, counted, recounted
-from tests.runtime.workers import Workers, wait_until, workers_of
+from tests.runtime.workers import Workers, wait_until
 
 FAST = {"ROOKERY_WORKER_BATCH_RECORDS_MAX": "150"}  # small batches, so that much is under way when a worker is killed
 
@@ -45,14 +43,7 @@ live.run(replace(PROJECTION, fold=lambda events: time.sleep(3600)), environment(
 
 @pytest.fixture
 def engine(servers: Environment) -> Iterator[Engine]:
-    name = f"engine_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
-    with read_database(name, PROJECTION) as made, own_topics(made.environment):
-        yield made
-
-
-@pytest.fixture
-def workers(engine: Engine, tmp_path: Path) -> Iterator[Workers]:
-    with workers_of(engine, tmp_path) as made:
+    with own_engine(PROJECTION) as made:
         yield made
 
 

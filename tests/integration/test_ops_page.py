@@ -4,9 +4,7 @@ Oracle: a worker of the test's own that is frozen and thawed while events are ap
 of the page, its computed colours and sizes. Cannot catch: whether it is liked; pictures stay in the test's folder.
 """
 
-import os
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,13 @@ import pytest
 from infra.local import programs
 from infra.local.installation import Installation, run_directory
 from projectors.catalogue import PROJECTIONS
-from projectors.runtime.projection import PostgresProjection
 from shared.environment import REPOSITORY, Environment
 from tests.integration.browser import Page, browsing
+from tests.properties.projections import POSTGRES_PROJECTIONS
 from tests.query_api.serving import free_port
-from tests.runtime.engine import Engine, Ids, Log, own_topics, read_database
+from tests.runtime.engine import Engine, Ids, Log, own_engine
 from tests.runtime.history import Town
-from tests.runtime.workers import Worker, Workers, wait_until, workers_of
+from tests.runtime.workers import Worker, Workers, wait_until
 
 STATE = "document.querySelector('[data-projection=counters]')?.dataset.state"
 LAG = "Number(document.querySelector('[data-projection=counters] .lag').dataset.lag)"
@@ -52,21 +50,13 @@ CONTRAST = """(() => {
 
 @pytest.fixture
 def engine(servers: Environment) -> Iterator[Engine]:
-    name = f"ops_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
-    stored = [each for each in PROJECTIONS if isinstance(each, PostgresProjection)]
-    with read_database(name, *stored) as made, own_topics(made.environment):
+    with own_engine(*POSTGRES_PROJECTIONS.values()) as made:
         # The feed of the running installation is about other topics.
         made.environ = {
             **made.environ,
             "REDIS_URL": f"{servers.redis_url.rpartition('/')[0]}/9",
             "ROOKERY_LAG_STALLED_SECONDS": "2",
         }
-        yield made
-
-
-@pytest.fixture
-def workers(engine: Engine, tmp_path: Path) -> Iterator[Workers]:
-    with workers_of(engine, tmp_path) as made:
         yield made
 
 

@@ -9,18 +9,13 @@ of a kind nobody thought of, which end a worker (tests/integration/test_engine.p
 
 import asyncio
 import json
-import os
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from projectors.catalogue import PROJECTIONS
 from projectors.counters.fold import PROJECTION
@@ -31,9 +26,9 @@ from shared.ids import time_of
 from shared.kafka import partition_of, record_key
 from tests.integration.event_logs import rookery
 from tests.integration.relay_of_bytes import Relay
-from tests.runtime.engine import Engine, Ids, Log, own_topics, read_database
+from tests.runtime.engine import Engine, Ids, Log, own_engine
 from tests.runtime.history import counted, recounted
-from tests.runtime.workers import Worker, Workers, wait_until, workers_of
+from tests.runtime.workers import Worker, Workers, wait_until
 
 # A worker whose fold fails on what the people named in FAULTS do, saying words that nobody may find again.
 FAULTY = """
@@ -72,18 +67,7 @@ PARKED = """select topic, partition, record_offset, state, event_type, reason fr
 
 @pytest.fixture
 def engine(servers: Environment) -> Iterator[Engine]:
-    name = f"parking_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
-    with read_database(name, *PROJECTIONS) as made, own_topics(made.environment):  # type: ignore[arg-type]
-        admin = AdminClient({"bootstrap.servers": made.environment.kafka_bootstrap_servers})
-        letters = made.environment.topic("counters.dlq")
-        admin.create_topics([NewTopic(letters, 1, 1)])[letters].result(20)
-        yield made
-        admin.delete_topics([letters])[letters].result(20)
-
-
-@pytest.fixture
-def workers(engine: Engine, tmp_path: Path) -> Iterator[Workers]:
-    with workers_of(engine, tmp_path) as made:
+    with own_engine(*PROJECTIONS, dead_letters_of=["counters"]) as made:
         yield made
 
 

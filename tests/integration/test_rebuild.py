@@ -8,12 +8,9 @@ data than fits a test, or a server that crashes in the middle of a merge.
 
 import asyncio
 import json
-import os
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -30,9 +27,9 @@ from shared.environment import REPOSITORY, Environment
 from shared.ids import time_of
 from tests.integration import event_logs
 from tests.integration.swap_watching import Prober, Reader, Writer
-from tests.runtime.engine import PARTITIONS, Engine, Ids, Log, own_topics, read_database
+from tests.runtime.engine import PARTITIONS, Engine, Ids, Log, own_engine
 from tests.runtime.history import Town, counted, recounted
-from tests.runtime.workers import Workers, wait_until, workers_of
+from tests.runtime.workers import Workers, wait_until
 
 DONE, REFUSED, DIFFERENT = 0, 2, 3
 
@@ -55,14 +52,7 @@ main.main()
 
 @pytest.fixture
 def engine(servers: Environment) -> Iterator[Engine]:
-    name = f"rebuild_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
-    with read_database(name, PROJECTION) as made, own_topics(made.environment):
-        yield made
-
-
-@pytest.fixture
-def workers(engine: Engine, tmp_path: Path) -> Iterator[Workers]:
-    with workers_of(engine, tmp_path) as made:
+    with own_engine(PROJECTION) as made:
         yield made
 
 

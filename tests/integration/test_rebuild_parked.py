@@ -9,17 +9,12 @@ Cannot catch: a value that PostgreSQL copies and refuses only when the tables ar
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from projectors.catalogue import PROJECTIONS
 from projectors.counters.fold import PROJECTION
@@ -28,27 +23,16 @@ from schemas.types import Event, PostBookmarked, PostUnliked
 from shared.environment import REPOSITORY, Environment
 from shared.kafka import record_key
 from tests.integration.test_parking import FAULTY, PARKED, SOON, Viral, append_bytes, parked_command
-from tests.runtime.engine import Engine, Log, own_topics, read_database
+from tests.runtime.engine import Engine, Log, own_engine
 from tests.runtime.history import counted, recounted
-from tests.runtime.workers import Workers, wait_until, workers_of
+from tests.runtime.workers import Workers, wait_until
 
 NO_TIME = -(1 << 60)  # microseconds: before PostgreSQL's first timestamp
 
 
 @pytest.fixture
 def engine(servers: Environment) -> Iterator[Engine]:
-    name = f"aside_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
-    with read_database(name, *PROJECTIONS) as made, own_topics(made.environment):  # type: ignore[arg-type]
-        admin = AdminClient({"bootstrap.servers": made.environment.kafka_bootstrap_servers})
-        letters = made.environment.topic("counters.dlq")
-        admin.create_topics([NewTopic(letters, 1, 1)])[letters].result(20)
-        yield made
-        admin.delete_topics([letters])[letters].result(20)
-
-
-@pytest.fixture
-def workers(engine: Engine, tmp_path: Path) -> Iterator[Workers]:
-    with workers_of(engine, tmp_path) as made:
+    with own_engine(*PROJECTIONS, dead_letters_of=["counters"]) as made:
         yield made
 
 

@@ -9,14 +9,11 @@ damage to `position` or `gone`, by which a repair goes.
 
 import asyncio
 import json
-import os
 import random
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -35,9 +32,9 @@ from tests.model.installation import Installation
 from tests.model.test_verify import random_script, verify
 from tests.properties.histories import PEOPLE, society
 from tests.properties.projections import POSTGRES_PROJECTIONS
-from tests.runtime.engine import Engine, Ids, Log, own_topics, read_database
+from tests.runtime.engine import Engine, Ids, Log, own_engine
 from tests.runtime.history import Town, counted, recounted
-from tests.runtime.workers import Workers, wait_until, workers_of
+from tests.runtime.workers import Workers, wait_until
 
 NOTHING, REFUSED, MENDED = 0, 2, 3
 LOSE_LIKES = """delete from counters.reaction where ctid in
@@ -56,14 +53,7 @@ def installation(servers: Environment, scratch_database: str) -> Iterator[Instal
 
 @pytest.fixture
 def engine(servers: Environment) -> Iterator[Engine]:
-    name = f"repair_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
-    with read_database(name, COUNTERS) as made, own_topics(made.environment):
-        yield made
-
-
-@pytest.fixture
-def workers(engine: Engine, tmp_path: Path) -> Iterator[Workers]:
-    with workers_of(engine, tmp_path) as made:
+    with own_engine(COUNTERS) as made:
         yield made
 
 

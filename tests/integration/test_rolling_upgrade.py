@@ -9,9 +9,7 @@ product's, so that nothing of this stays). Cannot catch: a fold whose code diffe
 """
 
 import json
-import os
 import shutil
-import time
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +33,8 @@ from shared.ids import time_of
 from tests.model.found import rows_of
 from tests.model.reference import Model
 from tests.model.tables import TABLES, VIEWS, Difference, compare
-from tests.runtime.engine import Engine, Ids, Log, own_topics, read_database
-from tests.runtime.workers import Workers, wait_until, workers_of
+from tests.runtime.engine import Engine, Ids, Log, own_engine
+from tests.runtime.workers import Workers, wait_until
 
 SECONDS = 120.0
 KNOWN = {"UserRegistered", "PostPublished", "PostLiked"}  # to both releases
@@ -100,14 +98,7 @@ def releases(tmp_path: Path) -> tuple[Release, Release]:
 
 @pytest.fixture
 def engine(servers: Environment) -> Iterator[Engine]:
-    name = f"rolling_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
-    with read_database(name, PROJECTION) as made, own_topics(made.environment):
-        yield made
-
-
-@pytest.fixture
-def workers(engine: Engine, tmp_path: Path) -> Iterator[Workers]:
-    with workers_of(engine, tmp_path) as made:
+    with own_engine(PROJECTION) as made:
         yield made
 
 

@@ -69,7 +69,7 @@ class Tables:
                 for count in table.counts:
                     key = tuple(row[column] for _, column in sorted(count.by.items()))
                     if None not in key:
-                        found.setdefault(count.into, {}).setdefault(key, Counter())[count.column] += count.weight
+                        found.setdefault(count.into, {}).setdefault(key, Counter())[count.column] += 1
         return found
 
     def found(self, expected: Expected) -> Iterator[tuple[Key, tuple[Any, ...]]]:

@@ -3,18 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from projectors.catalogue import PROJECTIONS
-from projectors.runtime.projection import PostgresProjection, Projection
+from projectors.catalogue import PROJECTIONS, projection_named
+from projectors.runtime.projection import PostgresProjection
 from schemas.types import Event
 
-_ALL: dict[str, Projection] = (
-    dict(PROJECTIONS) if isinstance(PROJECTIONS, dict) else {projection.name: projection for projection in PROJECTIONS}
-)
-POSTGRES_PROJECTIONS = {
-    name: projection for name, projection in _ALL.items() if isinstance(projection, PostgresProjection)
-}
+POSTGRES_PROJECTIONS = {each.name: each for each in PROJECTIONS if isinstance(each, PostgresProjection)}
 PROJECTION_NAMES = tuple(POSTGRES_PROJECTIONS)
 
 
 def fold_of(name: str) -> Callable[[Sequence[Event]], Any]:
-    return _ALL[name].fold
+    return projection_named(name).fold

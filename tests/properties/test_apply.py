@@ -219,7 +219,7 @@ def _derived_counts(bench: Bench, projection: PostgresProjection) -> dict[tuple[
                 order = _key_of(projection, count.into)
                 key = tuple(row[count.by[column]] for column in order)
                 if None not in key:
-                    found.setdefault((count.into, count.column), Counter())[key] += count.weight
+                    found.setdefault((count.into, count.column), Counter())[key] += 1
     return _without_ended(bench, projection, found)
 
 

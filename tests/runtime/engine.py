@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from projectors.runtime.prepare import prepare
-from projectors.runtime.projection import PostgresProjection
+from projectors.runtime.projection import Projection
 from schemas.catalogue import event_schemas, topics
 from schemas.codec import Codec
 from schemas.registration import open_codec, register
@@ -50,9 +51,7 @@ class Engine:
 
 
 @contextmanager
-def read_database(
-    name: str, *projections: PostgresProjection, variables: Mapping[str, str] = os.environ
-) -> Iterator[Engine]:
+def read_database(name: str, *projections: Projection, variables: Mapping[str, str] = os.environ) -> Iterator[Engine]:
     """A database of this name, made anew with the projections' tables, dropped in the end; `variables` name the
     servers."""
     shared = environments.load(variables)
@@ -78,20 +77,34 @@ def read_database(
 
 
 @contextmanager
-def own_topics(environment: Environment) -> Iterator[None]:
-    """Every topic under the environment's own prefix, empty; deleted in the end."""
+def own_topics(environment: Environment, dead_letters_of: Iterable[str] = ()) -> Iterator[None]:
+    """Every topic under the environment's own prefix and these projections' dead letters, empty; deleted in the end."""
     admin = AdminClient({"bootstrap.servers": environment.kafka_bootstrap_servers})
-    names = [environment.topic(topic) for topic in topics()]
     register(environment.schema_registry_url)
     stamped = {"message.timestamp.type": "LogAppendTime"}
-    wanted = [NewTopic(name, environment.topic_partitions, 1, config=stamped) for name in names]
-    for future in admin.create_topics(wanted).values():
+    wanted = [NewTopic(environment.topic(topic), environment.topic_partitions, 1, config=stamped) for topic in topics()]
+    wanted += [NewTopic(environment.topic(f"{projection}.dlq"), 1, 1) for projection in dead_letters_of]
+    made = admin.create_topics(wanted)
+    for future in made.values():
         future.result(20)
     try:
         yield
     finally:
-        for future in admin.delete_topics(names).values():
+        for future in admin.delete_topics(list(made)).values():
             future.result(20)
+
+
+@contextmanager
+def own_engine(
+    *projections: Projection, dead_letters_of: Iterable[str] = (), variables: Mapping[str, str] = os.environ
+) -> Iterator[Engine]:
+    """A read database and topics that nobody else has, empty."""
+    name = f"engine_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
+    with (
+        read_database(name, *projections, variables=variables) as made,
+        own_topics(made.environment, dead_letters_of),
+    ):
+        yield made
 
 
 class Log:

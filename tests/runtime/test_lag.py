@@ -6,13 +6,11 @@ that run, are frozen, and end. Cannot catch: clocks of broker and reader that di
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,9 +24,9 @@ from projectors.runtime.lag_figures import PartitionFigures, ProjectionFigures, 
 from projectors.runtime.lag_observer import LagObserver
 from projectors.runtime.prepare import prepare
 from shared.environment import REPOSITORY, Environment
-from tests.runtime.engine import PARTITIONS, Engine, Ids, Log, own_topics, read_database
+from tests.runtime.engine import PARTITIONS, Engine, Ids, Log, own_engine
 from tests.runtime.history import Town
-from tests.runtime.workers import Workers, wait_until, workers_of
+from tests.runtime.workers import Workers, wait_until
 
 STALLED_SECONDS = 1.5
 # A frozen worker stays a member of its group for longer than the test needs.
@@ -38,14 +36,7 @@ PARKED = "create table counters.parked (topic text, partition int, record_offset
 
 @pytest.fixture
 def engine(servers: Environment) -> Iterator[Engine]:
-    name = f"lag_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
-    with read_database(name, PROJECTION) as made, own_topics(made.environment):
-        yield made
-
-
-@pytest.fixture
-def workers(engine: Engine, tmp_path: Path) -> Iterator[Workers]:
-    with workers_of(engine, tmp_path) as made:
+    with own_engine(PROJECTION) as made:
         yield made
 
 

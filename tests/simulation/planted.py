@@ -32,7 +32,7 @@ class Increments(Statements):
         for count in change.table.counts:
             into = tuple(row[count.by[column]] for column in self.count_keys[count.into])
             if None not in into:
-                found[count.into, into, count.column] += sign * count.weight
+                found[count.into, into, count.column] += sign
         return found
 
 

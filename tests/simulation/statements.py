@@ -175,7 +175,7 @@ class Statements:
                 for count in table.counts:
                     into = tuple(row[count.by[column]] for column in self.count_keys[count.into])
                     if None not in into:
-                        found[count.into, into, count.column] += count.weight
+                        found[count.into, into, count.column] += 1
         return found
 
     async def count(self, transaction: Transaction, deltas: Contributions, snapshot: dict[str, Any]) -> None:
