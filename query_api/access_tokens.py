@@ -1,6 +1,7 @@
 """An access token is believed only if the command API signed it (EdDSA, RFC 8037) and it has not expired."""
 
 import hashlib
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from shared.environment import environment
 from shared.errors import Unauthenticated
 
 ISSUER = "rookery"
+VERIFIED_MAX = 20_000  # tokens remembered; 600 bytes each
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,22 @@ class TokenReader:
 
     def __init__(self, public_key: Ed25519PublicKey) -> None:
         self._key = public_key
+        # A token says the same until it expires, and verifying one takes as long as reading all that a page shows.
+        self._verified: dict[str, tuple[Bearer, float]] = {}
         self._key_id = hashlib.sha256(public_key.public_bytes_raw()).hexdigest()[:16]
 
     def read(self, token: str) -> Bearer:
         """Raises Unauthenticated for a token that is malformed, expired, or not signed under this key."""
+        bearer, expires = self._verified.get(token, (None, 0.0))
+        if bearer is not None and time.time() < expires:
+            return bearer
+        bearer, expires = self._verify(token)
+        if len(self._verified) >= VERIFIED_MAX:
+            self._verified = {}
+        self._verified[token] = bearer, expires
+        return bearer
+
+    def _verify(self, token: str) -> tuple[Bearer, float]:
         try:
             if jwt.get_unverified_header(token).get("kid") != self._key_id:
                 raise Unauthenticated("The access token was signed under an unknown key")
@@ -44,7 +58,7 @@ class TokenReader:
                 issuer=ISSUER,
                 options={"require": ["sub", "exp", "iat", "jti"]},
             )
-            return Bearer(UUID(claims["sub"]), tuple(claims.get("roles", ())))
+            return Bearer(UUID(claims["sub"]), tuple(claims.get("roles", ()))), float(claims["exp"])
         except jwt.ExpiredSignatureError:
             raise Unauthenticated("The access token has expired") from None
         except (jwt.InvalidTokenError, ValueError):

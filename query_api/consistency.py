@@ -26,13 +26,19 @@ FRESH, STALE = "fresh", "stale"
 NOTHING = Position("", 0, 0)
 
 # A statement in which a position is demanded of some projections, see _statement.
-BEARER_SQL: LiteralString = """
-select %(viewer)s::uuid is null
-       or exists (select from profiles.person where user_id = %(viewer)s::uuid and created_event is not null) as known,
-       exists (select from profiles.erased where user_id = %(viewer)s::uuid) as erased,
+KNOWN_SQL: LiteralString = """
+       exists (select from profiles.person where user_id = %(viewer)s::uuid and created_event is not null)"""
+ERASED_SQL: LiteralString = """
+       exists (select from profiles.erased where user_id = %(viewer)s::uuid)"""
+BEARER_SQL: LiteralString = (
+    "select %(viewer)s::uuid is null or"
+    + KNOWN_SQL
+    + " as known,"
+    + ERASED_SQL
+    + """ as erased,
        {reached} as reached,
-       {parked} as parked
-"""
+       {parked} as parked"""
+)
 REACHED_SQL: LiteralString = """coalesce((select next_offset from {projection}.position
     where topic = %(topic)s and partition = %(partition)s), 0) >= %(offset)s"""
 

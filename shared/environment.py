@@ -71,6 +71,7 @@ class Environment:
     feed_shards: int
     feed_items_max: int
     ranked_items_max: int
+    ranking_cache_seconds: float  # how old what ranking knows of a post's engagement may be; 0: not at all
     ack_wait_seconds: float
     consistency_wait_seconds: float
     outbox_backlog_max: int
@@ -149,6 +150,7 @@ def load(environ: Mapping[str, str]) -> Environment:
         feed_items_max=_integer(environ, "ROOKERY_FEED_ITEMS_MAX", 800),
         ranked_items_max=_integer(environ, "ROOKERY_RANKED_ITEMS_MAX", 400),
         ack_wait_seconds=_number(environ, "ROOKERY_ACK_WAIT_SECONDS", 0.2),
+        ranking_cache_seconds=_number(environ, "ROOKERY_RANKING_CACHE_SECONDS", 4.0),
         consistency_wait_seconds=_number(environ, "ROOKERY_CONSISTENCY_WAIT_SECONDS", 2.0),
         outbox_backlog_max=_integer(environ, "ROOKERY_OUTBOX_BACKLOG_MAX", 100_000),
         outbox_bytes_hours=_integer(environ, "ROOKERY_OUTBOX_BYTES_HOURS", 12),

@@ -6,6 +6,8 @@ An item's time is in its id, and that is all by which items are ordered.
 from typing import NamedTuple
 from uuid import UUID
 
+ID_DIGITS = 32
+
 
 class FeedItem(NamedTuple):
     """`item_id` is the post's own id, or the share's."""
@@ -28,6 +30,23 @@ class FeedItem(NamedTuple):
         """The item in a feed's sorted set: 32 hex digits of a post, or of a share with a dot and those of its post."""
         item = self.item_id.hex
         return item if self.post_id == self.item_id else f"{item}.{self.post_id.hex}"
+
+
+class FeedMember(NamedTuple):
+    """An item as its set holds it, by hex digits: what reads it by the hundred makes no UUIDs of what it does not show.
+
+    Digits are in the order of their ids.
+    """
+
+    item_id: str
+    post_id: str
+
+    @classmethod
+    def of_member(cls, member: str) -> "FeedMember":
+        if len(member) == ID_DIGITS:
+            return cls(member, member)
+        item, _, post = member.partition(".")
+        return cls(item, post)
 
 
 def _id(text: str) -> UUID:

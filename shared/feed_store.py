@@ -16,7 +16,7 @@ How a cold feed is filled without a gap (the argument is in projectors/feed/func
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID, uuid4
 
 import redis
@@ -46,6 +46,14 @@ class FeedPage:
 
     items: list[FeedItem]
     floor: UUID | None
+    nonce: str
+
+
+class FeedMembers(NamedTuple):
+    """A FeedPage as Redis has it; `floor` is empty where nothing lies below it."""
+
+    members: list[str]
+    floor: str
     nonce: str
 
 
@@ -98,16 +106,19 @@ class FeedStore:
         )
         return cls(client, environment.feed_shards, environment.feed_items_max)
 
-    @_available
     def page(self, user_id: UUID, before: UUID | None, limit: int) -> FeedPage | None:
         """The newest items older than the item `before` (None: the newest of all); None when the feed is cold."""
-        found = self._call("feed_page", user_id, user_id.hex, before.hex if before else "", limit)
-        if found[0] != "warm":
+        found = self.members(user_id, before.hex if before else "", limit)
+        if found is None:
             return None
-        _, nonce, floor, *items = found
-        return FeedPage(
-            items=[FeedItem.of_member(item) for item in items], floor=_id(floor) if floor else None, nonce=nonce
-        )
+        items = [FeedItem.of_member(member) for member in found.members]
+        return FeedPage(items, _id(found.floor) if found.floor else None, found.nonce)
+
+    @_available
+    def members(self, user_id: UUID, before: str, limit: int) -> FeedMembers | None:
+        """The same page by hex digits: `before` and `floor` are ids, or empty."""
+        found = self._call("feed_page", user_id, user_id.hex, before, limit)
+        return FeedMembers(found[3:], found[2], found[1]) if found[0] == "warm" else None
 
     @_available
     def begin(self, user_id: UUID) -> Begun | None:

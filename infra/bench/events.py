@@ -199,7 +199,7 @@ class Log:
             self._failed.append(error)
 
 
-def _key_of(person: UUID) -> bytes:
+def key_of(person: UUID) -> bytes:
     """A data key that every process makes alike: what it seals is generated text."""
     return person.bytes * 2
 
@@ -216,7 +216,7 @@ def _append_likes(seed: int, span: tuple[int, int]) -> int:
 def _append_mix(seed: int, span: tuple[int, int]) -> int:
     log, stage = Log(environment()), cast(seed)
     for person in stage.people:
-        log.add_key(person, _key_of(person))
+        log.add_key(person, key_of(person))
     first, count = span
     chance = random.Random(f"{seed} mix {first}")
     kinds = chance.choices(list(MIX), weights=list(MIX.values()), k=count)
@@ -236,8 +236,8 @@ def _append_cast(seed: int) -> int:
         cursor.copy("copy subject_key (subject_id, wrapped) from stdin") as rows,
     ):
         for person in stage.people:
-            rows.write_row((person, wrap(master_key, person, _key_of(person))))
-            log.add_key(person, _key_of(person))
+            rows.write_row((person, wrap(master_key, person, key_of(person))))
+            log.add_key(person, key_of(person))
     for number, person in enumerate(stage.people):
         at = BEGAN - 10**12 + number * 1000
         name = f"person{number}"

@@ -1,7 +1,7 @@
 """`rookery bench`: measures the shipped code on servers of its own; each prints one object with --json."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -14,6 +14,17 @@ application = typer.Typer(
     help="Measure on servers of its own, begun empty. Figures are for comparing: machines differ.", no_args_is_help=True
 )
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+def show(found: dict[str, Any], as_json: bool) -> None:
+    """The figures by their names."""
+    if as_json:
+        print_json(found)
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in found.items():
+        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int | float) else str(value))
+    screen.print(table)
 
 
 @application.command()
@@ -62,10 +73,15 @@ def rebuild(
     """How fast the counters are rebuilt from the log: reading, folding, copying, merging, indexes."""
     with ground(lambda line: say(escape(line))) as variables:
         found = json.loads(measured(variables, "infra.bench.rebuild", str(events)))
-    if as_json:
-        print_json(found)
-        return
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for name, value in found.items():
-        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int | float) else str(value))
-    screen.print(table)
+    show(found, as_json)
+
+
+@application.command()
+def feed(
+    requests: Annotated[int, typer.Option(min=1_000, help="How many pages of warm feeds are read.")] = 20_000,
+    as_json: AsJson = False,
+) -> None:
+    """Ranked home pages of the demo's people by one web worker: warm, cold, of many followed, among many posts."""
+    with ground(lambda line: say(escape(line))) as variables:
+        found = json.loads(measured(variables, "infra.bench.feed", str(requests)))
+    show(found, as_json)

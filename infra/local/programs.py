@@ -77,7 +77,7 @@ def processes(installation: Installation, environ: Mapping[str, str] | None = No
     variables = process_variables(installation, os.environ if environ is None else environ)
     ports = installation.environment.ports
     command = _gunicorn("command_api.wsgi:application", ports["command"], "--config", "python:command_api.serving")
-    query = _gunicorn("query_api.wsgi:application", ports["query"])
+    query = query_command(ports["query"])
     realtime = _module("uvicorn", "query_api.asgi:application", "--host", "127.0.0.1", "--port", str(ports["realtime"]))
     realtime += ["--ws", "websockets", "--no-access-log", "--timeout-keep-alive", str(KEEP_ALIVE_SECONDS)]
     realtime += ["--timeout-graceful-shutdown", "5"]
@@ -131,11 +131,16 @@ def _module(name: str, *arguments: str) -> list[str]:
     return [python(), "-m", name, *arguments]
 
 
-def _gunicorn(application: str, port: int, *further: str) -> list[str]:
+def query_command(port: int, workers: int = GUNICORN_WORKERS) -> list[str]:
+    """The query API over HTTP."""
+    return _gunicorn("query_api.wsgi:application", port, workers=workers)
+
+
+def _gunicorn(application: str, port: int, *further: str, workers: int = GUNICORN_WORKERS) -> list[str]:
     return _module(
         "gunicorn",
         application,
-        *("--worker-class", "gthread", "--workers", str(GUNICORN_WORKERS), "--threads", str(GUNICORN_THREADS)),
+        *("--worker-class", "gthread", "--workers", str(workers), "--threads", str(GUNICORN_THREADS)),
         *("--bind", f"127.0.0.1:{port}", "--keep-alive", str(KEEP_ALIVE_SECONDS), "--graceful-timeout", "5"),
         # It would be one socket for all gunicorns of a user, served by a thread of the process that forks the workers.
         *("--log-level", "warning", "--no-control-socket", *further),

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from query_api.answers import answer_of
-from query_api.consistency import NOTHING, token_secret
+from query_api.consistency import NOTHING, admit, token_secret
 from query_api.cursors import (
     flag_of,
     invalid_parameter,
@@ -34,6 +34,7 @@ from query_api.shapes import HomePage as HomePageShape
 from query_api.shapes import PostPage
 from query_api.views import ReadView, page_of, page_response
 from shared import clock
+from shared.errors import Unauthenticated
 from shared.ids import datetime_of
 from shared.position import Position
 
@@ -71,7 +72,7 @@ class HomeView(ReadView):
         return self._ranked(request, limit, explain) if sort == RANKED else self._recent(request, limit, explain)
 
     def _recent(self, request: Request, limit: int, explain: bool) -> Response:
-        purpose = f"home-recent-2:{self.reader.hex}"
+        purpose = f"home-recent-3:{self.reader.hex}"
         value = read_cursor(token_secret(), purpose, request.query_params.get("cursor"))
         place = None if value is None else RecentPlace.load(value)
         page = recent_page(self.reader, self._demanded, place, limit, clock.now() if explain else None)
@@ -81,11 +82,11 @@ class HomeView(ReadView):
         return page_response(request, _items(page, explain), cursor)
 
     def _ranked(self, request: Request, limit: int, explain: bool) -> Response:
-        purpose = f"home-ranked-2:{self.reader.hex}"
+        purpose = f"home-ranked-3:{self.reader.hex}"
         value = read_cursor(token_secret(), purpose, request.query_params.get("cursor"))
         if value is None:
             ranked_at = clock.now()
-            page = first_ranked_page(self.reader, self._demanded, ranked_at, limit, explain)
+            page = self._first_ranked(ranked_at, limit, explain)
         else:
             place = RankedPlace.load(value)
             ranked_at = place.ranked_at
@@ -94,6 +95,21 @@ class HomeView(ReadView):
         following = page.next_place
         cursor = None if following is None else write_cursor(token_secret(), purpose, following.dump())
         return page_response(request, _items(page, explain), cursor, ranked_at=moment(datetime_of(ranked_at)))
+
+    def is_admitted_by_reading(self, request: Request) -> bool:
+        begins = not request.query_params.get("cursor") and (request.query_params.get("sort") or RANKED) == RANKED
+        return RANKED in self.sorts and begins and self._demanded is None
+
+    def _first_ranked(self, ranked_at: int, limit: int, explain: bool) -> HomePage:
+        """A page with items was admitted with them, and all others by asking; someone just registered is waited for."""
+        try:
+            page = first_ranked_page(self.reader, self._demanded, ranked_at, limit, explain)
+            if page.rows:
+                return page
+        except Unauthenticated:
+            page = None
+        admit(self.viewer, self.demand, self.projections)
+        return page or first_ranked_page(self.reader, self._demanded, ranked_at, limit, explain)
 
     @property
     def _demanded(self) -> Position | None:

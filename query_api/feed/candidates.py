@@ -84,7 +84,7 @@ def followees(viewer_id: UUID) -> list[UUID]:
 
 
 def home_candidates(
-    viewer_id: UUID, before: UUID | None, limit: int, settled: Set[UUID] = frozenset()
+    viewer_id: UUID, before: UUID | str | None, limit: int, settled: Set[str] = frozenset()
 ) -> list[FeedItem]:
     """The newest posts by V and those V follows and does not mute, and what these share, older than `before`.
 

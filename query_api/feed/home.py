@@ -19,7 +19,8 @@ from query_api.feed.candidates import followees, home_candidates
 from query_api.feed.placing import Candidates
 from schemas.catalogue import topics
 from shared.environment import environment
-from shared.feed_store import FeedPage, FeedStore, FeedUnavailable
+from shared.feed_item import FeedMember
+from shared.feed_store import FeedMembers, FeedStore, FeedUnavailable
 from shared.position import Position
 
 log = logging.getLogger(__name__)
@@ -67,42 +68,47 @@ class HomeSkeleton:
     """
 
     def __init__(
-        self, viewer_id: UUID, demanded: Position | None = None, as_of: UUID | None = None, from_redis: bool = True
+        self, viewer_id: UUID, demanded: Position | None = None, as_of: str | None = None, from_redis: bool = True
     ) -> None:
         self.viewer_id = viewer_id
         self.as_of = as_of
         self.cache = BYPASS
-        self._pushed: set[UUID] = set()
+        self._pushed: list[FeedMember] = []
+        self.shared: set[str] = set()  # posts that came by a share
         self._store = self._usable_store(demanded) if from_redis else None
 
-    def __call__(self, before: UUID | None, limit: int, settled: Set[UUID]) -> Candidates:
+    def __call__(self, before: str | None, limit: int, settled: Set[str]) -> Candidates:
         """A warm feed's items may be of `settled` posts; PostgreSQL leaves those out."""
         found = self._found(before, limit, settled)
         if found.items and self.as_of is None:
             self.as_of = found.items[0].item_id
+        self.shared.update([item.post_id for item in found.items if item.item_id is not item.post_id])
         return found
 
-    def is_pushed(self, item_id: UUID) -> bool:
-        """Whether the item came from the warm feed."""
-        return item_id in self._pushed
+    @property
+    def pushed(self) -> frozenset[str]:
+        """The items that came from the warm feed."""
+        return frozenset(item.item_id for item in self._pushed)
 
-    def _found(self, before: UUID | None, limit: int, settled: Set[UUID]) -> Candidates:
+    def _found(self, before: str | None, limit: int, settled: Set[str]) -> Candidates:
         page = self._page(before, limit)
         if page is None:
             return self._below(before, limit, settled)
-        self._pushed.update(item.item_id for item in page.items)
-        last = page.items[-1].item_id if page.items else before
-        missing = limit - len(page.items)
+        items = [FeedMember.of_member(member) for member in page.members]
+        self._pushed += items
+        last = items[-1].item_id if items else before
+        missing = limit - len(items)
         if missing == 0:
-            return Candidates(page.items, last)
-        if page.floor is None:
-            return Candidates(page.items, None)
+            return Candidates(items, last)
+        if not page.floor:
+            return Candidates(items, None)
         below = self._below(last, missing, settled)
-        return Candidates(page.items + below.items, below.reached)
+        return Candidates(items + below.items, below.reached)
 
-    def _below(self, before: UUID | None, limit: int, settled: Set[UUID]) -> Candidates:
+    def _below(self, before: str | None, limit: int, settled: Set[str]) -> Candidates:
         found = home_candidates(self.viewer_id, before, limit, settled)
-        return Candidates(found, found[-1].item_id if len(found) == limit else None)
+        items = [FeedMember.of_member(item.member) for item in found]
+        return Candidates(items, items[-1].item_id if len(items) == limit else None)
 
     @staticmethod
     def source_of(pushed: bool) -> str:
@@ -122,12 +128,12 @@ class HomeSkeleton:
         reached = standing.get((demanded.topic, demanded.partition), 0) >= demanded.offset
         return shared.store if reached and not parked_in_feed(demanded) else None
 
-    def _page(self, before: UUID | None, limit: int) -> FeedPage | None:
+    def _page(self, before: str | None, limit: int) -> FeedMembers | None:
         """A page of the warm feed, filled first if need be; None when PostgreSQL is to answer alone."""
         if self._store is None:
             return None
         try:
-            page = self._store.page(self.viewer_id, before, limit)
+            page = self._store.members(self.viewer_id, before or "", limit)
             if page is not None:
                 self.cache = HIT if self.cache == BYPASS else self.cache
                 return page
@@ -141,7 +147,7 @@ class HomeSkeleton:
         self.cache = BYPASS
         return None
 
-    def _filled_page(self, store: FeedStore, before: UUID | None, limit: int) -> FeedPage | None:
+    def _filled_page(self, store: FeedStore, before: str | None, limit: int) -> FeedMembers | None:
         if time.monotonic() < _redis().no_filling_until:
             return None
         for _ in range(FILL_ATTEMPTS):
@@ -151,7 +157,7 @@ class HomeSkeleton:
                 log.warning("a home feed stays cold: %s", trouble)
                 _redis().no_filling_until = time.monotonic() + AWAY_SECONDS
                 return None
-            page = store.page(self.viewer_id, before, limit) if filled else None
+            page = store.members(self.viewer_id, before or "", limit) if filled else None
             if page is not None:
                 return page
         return None

@@ -1,17 +1,16 @@
-"""Pages of the home feed: by recency, or ranked within a session whose order was frozen when it began."""
+"""Pages of the home feed: by recency, or ranked within a session whose order holds from page to page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from query_api.feed.home import HIT, HomeSkeleton
-from query_api.feed.placing import read_home_page
-from query_api.feed.queries import HomeRow, home_items, home_rows, item_facts, ranked_items
+from query_api.feed.placing import HomeItems, read_home_page
+from query_api.feed.queries import HomeRow, home_items, home_rows, ranked_items
 from query_api.feed.ranking import Ranked
-from query_api.feed.sessions import Frozen, freeze, thaw
-from query_api.pipeline import Page
+from query_api.feed.sessions import Frozen, freeze, new_session, thaw, thawed
+from query_api.feed.standings import standings
 from shared.environment import environment
-from shared.errors import Gone
 from shared.position import Position
 
 
@@ -19,8 +18,8 @@ from shared.position import Position
 class RecentPlace:
     """Where pages by recency have got to, and the newest item when they began (HomeSkeleton says what for)."""
 
-    as_of: UUID | None
-    after: UUID
+    as_of: str | None
+    after: str
 
     @classmethod
     def load(cls, value: Sequence[object]) -> "RecentPlace":
@@ -29,36 +28,48 @@ class RecentPlace:
         return cls(as_of, after)
 
     def dump(self) -> list[object]:
-        return [_dumped(self.as_of), self.after.bytes]
+        return [_dumped(self.as_of), _dumped(self.after)]
 
 
 @dataclass(frozen=True)
 class RankedPlace:
-    """Where a ranked session has got to: an offset in the frozen order, or an item `after` which recency goes on.
+    """Where a ranked session has got to: behind its first page, which showed `shown`, while `offset` is None; then an
+    offset in the frozen order; then an item `after` which recency goes on.
 
-    `ranked_at` is when the session began, in microseconds since 1970, `as_of` the newest item that it ranked.
+    `ranked_at` is when the session began, in microseconds since 1970; it ranked items from `as_of` down to `lowest`,
+    and `beyond` is whether older ones follow.
     """
 
     ranked_at: int
-    session_id: str | None
-    offset: int
-    after: UUID | None
-    as_of: UUID | None = None
+    session_id: str
+    as_of: str
+    lowest: str
+    beyond: bool
+    shown: tuple[str, ...] = ()
+    offset: int | None = None
+    after: str | None = None
 
     @classmethod
     def load(cls, value: Sequence[object]) -> "RankedPlace":
-        ranked_at, session_id, offset, after, as_of = value
-        assert isinstance(ranked_at, int) and isinstance(offset, int)
+        ranked_at, session_id, as_of, lowest, beyond, shown, offset, after = value
+        assert isinstance(ranked_at, int) and isinstance(session_id, str) and isinstance(shown, bytes)
+        newest, oldest = _loaded(as_of), _loaded(lowest)
+        assert newest is not None and oldest is not None
         return cls(
             ranked_at,
-            session_id if isinstance(session_id, str) else None,
-            offset,
+            session_id,
+            newest,
+            oldest,
+            bool(beyond),
+            tuple(shown[start : start + 16].hex() for start in range(0, len(shown), 16)),
+            offset if isinstance(offset, int) else None,
             _loaded(after),
-            _loaded(as_of),
         )
 
     def dump(self) -> list[object]:
-        return [self.ranked_at, self.session_id, self.offset, _dumped(self.after), _dumped(self.as_of)]
+        shown = bytes.fromhex("".join(self.shown))
+        bounds = [_dumped(self.as_of), _dumped(self.lowest), self.beyond]
+        return [self.ranked_at, self.session_id, *bounds, shown, self.offset, _dumped(self.after)]
 
 
 @dataclass(frozen=True)
@@ -86,68 +97,96 @@ def recent_page(
 def first_ranked_page(
     viewer_id: UUID, demanded: Position | None, ranked_at: int, limit: int, explain: bool
 ) -> HomePage:
-    """Begins a session: the newest items that V may see, in the order of the formula at `ranked_at`."""
+    """Begins a session: the newest items that V may see, in the order of the formula at `ranked_at`.
+
+    Whoever demands a position is answered with what posts are liked now, not a few seconds ago.
+    """
     skeleton = HomeSkeleton(viewer_id, demanded)
-    newest = home_items(viewer_id, skeleton, environment().ranked_items_max)
+    newest = home_items(viewer_id, skeleton, environment().ranked_items_max, fresh=demanded is not None)
     order = ranked_items(viewer_id, newest.rows, ranked_at)
-    pushed = frozenset(each.item_id for each in order if skeleton.is_pushed(each.item_id))
-    frozen = Frozen(order, beyond=newest.next_key is not None, pushed=pushed)
-    # One page takes all of a short feed, and nothing is left for a session to remember.
-    session_id = freeze(frozen) if len(order) > limit or frozen.beyond else None
-    return _ranked(viewer_id, frozen, RankedPlace(ranked_at, session_id, 0, None), limit, explain, skeleton.cache)
+    if not order or skeleton.as_of is None:
+        return HomePage([], skeleton.cache)
+    lowest = min(each.item_id for each in order)
+    begun = RankedPlace(ranked_at, new_session(), skeleton.as_of, lowest, newest.next_key is not None)
+    rows, shown = _rows(viewer_id, order, limit, begun.as_of)
+    explained = _factors(order, rows, skeleton.pushed) if explain else {}
+    page = HomePage(rows, skeleton.cache, explained)
+    if shown < len(order):
+        return replace(page, next_place=replace(begun, shown=tuple(each.post_id for each in order[:shown])))
+    posts = frozenset(each.post_id for each in order)
+    return _with_older(viewer_id, page, replace(begun, shown=tuple(posts), after=lowest), limit, explain, posts)
 
 
 def next_ranked_page(viewer_id: UUID, place: RankedPlace, limit: int, explain: bool) -> HomePage:
     """Goes on with a session. Raises Gone when its frozen order is needed and lost."""
     if place.after is not None:
-        return _beyond(viewer_id, place, limit, explain, _posts_ranked(place.session_id))
-    if place.session_id is None:
-        raise Gone()
-    return _ranked(viewer_id, thaw(place.session_id), place, limit, explain, HIT)
+        kept = thawed(place.session_id)
+        left_out = frozenset(place.shown) if kept is None else kept.posts
+        return _beyond(viewer_id, place, limit, explain, left_out)
+    cache = HIT
+    if place.offset is not None:
+        frozen = thaw(place.session_id)
+    else:
+        found = thawed(place.session_id)
+        frozen, cache = (found, HIT) if found is not None else _frozen_now(viewer_id, place)
+    offset = place.offset or 0
+    rows, looked_at = _rows(viewer_id, frozen.order[offset:], limit, place.as_of)
+    explained = _factors(frozen.order, rows, frozen.pushed) if explain else {}
+    page = HomePage(rows, cache, explained)
+    place = replace(place, lowest=frozen.lowest, beyond=frozen.beyond, shown=(), offset=offset + looked_at)
+    if offset + looked_at < len(frozen.order):
+        return replace(page, next_place=place)
+    return _with_older(viewer_id, page, replace(place, after=frozen.lowest), limit, explain, frozen.posts)
 
 
-def _ranked(viewer_id: UUID, frozen: Frozen, place: RankedPlace, limit: int, explain: bool, cache: str) -> HomePage:
-    """What has vanished since the session began is left out, and the page filled up from what follows.
+def _frozen_now(viewer_id: UUID, place: RankedPlace) -> tuple[Frozen, str]:
+    """The order behind the first page, with what posts are liked now, and where its items came from."""
+    skeleton = HomeSkeleton(viewer_id, as_of=place.as_of)
+    items_max = environment().ranked_items_max
+    newest = home_items(viewer_id, skeleton, items_max, after=_just_above(place.as_of))
+    items = newest.rows
+    if place.beyond:
+        # What has sunk below since, as its share was withdrawn, follows by recency.
+        items = [each for each in items if each.standing_id is not None and each.standing_id >= place.lowest]
+    # Someone followed since may fill the room; what does not find any follows by recency too.
+    full = len(items) == items_max
+    lowest = (items[-1].standing_id if full else None) or place.lowest
+    shown = frozenset(place.shown)
+    order = [each for each in ranked_items(viewer_id, items, place.ranked_at) if each.post_id not in shown]
+    beyond = place.beyond or (full and newest.next_key is not None)
+    return freeze(place.session_id, Frozen(order, shown, lowest, beyond, skeleton.pushed)), skeleton.cache
+
+
+def _rows(viewer_id: UUID, order: Sequence[Ranked], limit: int, as_of: str) -> tuple[list[HomeRow], int]:
+    """The order's first rows that are still there, and how many places they took.
 
     A post whose share was withdrawn meanwhile keeps its place while it stands in the feed by another item.
     """
     rows: list[HomeRow] = []
-    offset = place.offset
-    while len(rows) < limit and offset < len(frozen.order):
-        slice_ = frozen.order[offset : offset + limit - len(rows)]
+    offset = 0
+    while len(rows) < limit and offset < len(order):
+        slice_ = order[offset : offset + limit - len(rows)]
         offset += len(slice_)
         posts = [each.post_id for each in slice_]
-        found = home_rows(viewer_id, posts, frozen.newest)
-        in_order = (found[post_id] for post_id in posts if post_id in found)
+        found = home_rows(viewer_id, posts, as_of)
+        in_order = (found[post] for post in posts if post in found)
         rows += [row for row in in_order if row.standing_id is not None]
-    explained = {}
-    if explain:
-        factors = {each.post_id: each for each in frozen.order}
-        explained = {
-            row.post.post_id: (ranked, HomeSkeleton.source_of(ranked.item_id in frozen.pushed))
-            for row in rows
-            for ranked in [factors[row.post.post_id]]
-        }
-    if offset < len(frozen.order):
-        return HomePage(rows, cache, explained, next_place=RankedPlace(place.ranked_at, place.session_id, offset, None))
-    if not frozen.beyond:
-        return HomePage(rows, cache, explained)
-    beyond = RankedPlace(place.ranked_at, place.session_id, 0, frozen.oldest, frozen.newest)
-    if len(rows) == limit:
-        return HomePage(rows, cache, explained, next_place=beyond)
-    rest = _beyond(viewer_id, beyond, limit - len(rows), explain, frozen.posts)
-    return HomePage(rows + rest.rows, cache, explained | rest.explained, next_place=rest.next_place)
+    return rows, offset
 
 
-def _posts_ranked(session_id: str | None) -> frozenset[UUID]:
-    """The posts that a session ranked, as long as it is remembered."""
-    try:
-        return thaw(session_id).posts if session_id is not None else frozenset()
-    except Gone:
-        return frozenset()
+def _with_older(
+    viewer_id: UUID, page: HomePage, place: RankedPlace, limit: int, explain: bool, ranked: frozenset[str]
+) -> HomePage:
+    """The last page of an order, filled up from what is older, if there is any."""
+    if not place.beyond:
+        return page
+    if len(page.rows) == limit:
+        return replace(page, next_place=place)
+    rest = _beyond(viewer_id, place, limit - len(page.rows), explain, ranked)
+    return HomePage(page.rows + rest.rows, page.cache, page.explained | rest.explained, next_place=rest.next_place)
 
 
-def _beyond(viewer_id: UUID, place: RankedPlace, limit: int, explain: bool, ranked: frozenset[UUID]) -> HomePage:
+def _beyond(viewer_id: UUID, place: RankedPlace, limit: int, explain: bool, ranked: frozenset[str]) -> HomePage:
     """What is older than the ranked items, by recency, without the posts among them.
 
     One of those may have an older item too, which it stands at when the share that was ranked is withdrawn.
@@ -162,13 +201,13 @@ def _beyond(viewer_id: UUID, place: RankedPlace, limit: int, explain: bool, rank
 def _by_recency(
     viewer_id: UUID,
     skeleton: HomeSkeleton,
-    after: UUID | None,
+    after: str | None,
     limit: int,
-    left_out: frozenset[UUID] = frozenset(),
-) -> Page[HomeRow]:
+    left_out: frozenset[str] = frozenset(),
+) -> HomeItems[HomeRow]:
     return read_home_page(
         skeleton,
-        lambda post_ids: home_rows(viewer_id, post_ids, skeleton.as_of),
+        lambda posts: home_rows(viewer_id, posts, skeleton.as_of),
         after=after,
         limit=limit,
         left_out=left_out,
@@ -180,14 +219,30 @@ def _explained(
 ) -> dict[UUID, tuple[Ranked, str]]:
     if at is None or not rows:
         return {}
-    facts = item_facts(viewer_id, [row.post.post_id for row in rows], skeleton.as_of)
-    ranked = ranked_items(viewer_id, list(facts.values()), at)
-    return {each.post_id: (each, HomeSkeleton.source_of(skeleton.is_pushed(each.item_id))) for each in ranked}
+    posts = [row.post.post_id.hex for row in rows]
+    found = standings(viewer_id, posts, skeleton.as_of, skeleton.shared, fresh=True)
+    return _factors(ranked_items(viewer_id, found.values(), at), rows, skeleton.pushed)
 
 
-def _loaded(value: object) -> UUID | None:
-    return UUID(bytes=value) if isinstance(value, bytes) else None
+def _factors(
+    order: Iterable[Ranked], rows: Sequence[HomeRow], pushed: frozenset[str]
+) -> dict[UUID, tuple[Ranked, str]]:
+    by_post: Mapping[str, Ranked] = {each.post_id: each for each in order}
+    found = ((row.post.post_id, by_post.get(row.post.post_id.hex)) for row in rows)
+    return {
+        post_id: (ranked, HomeSkeleton.source_of(ranked.item_id in pushed))
+        for post_id, ranked in found
+        if ranked is not None
+    }
 
 
-def _dumped(value: UUID | None) -> bytes | None:
-    return None if value is None else value.bytes
+def _just_above(item_id: str) -> str:
+    return f"{int(item_id, 16) + 1:032x}"
+
+
+def _loaded(value: object) -> str | None:
+    return value.hex() if isinstance(value, bytes) else None
+
+
+def _dumped(value: str | None) -> bytes | None:
+    return None if value is None else bytes.fromhex(value)

@@ -3,51 +3,62 @@
 A post may have many items, of which candidates may miss the newest (Redis and PostgreSQL are not at the same moment)
 and repeat the others (a thousand people share one post). So every post is looked at once, by whichever of its items
 came first, and put where its facts say that it stands; what is complete down to the last candidate makes the page.
+Ids are hex digits here: comparing and hashing hundreds of UUIDs would take longer than all the rest.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Set
-from typing import NamedTuple, Protocol, TypeVar
-from uuid import UUID
+from collections.abc import Callable, Collection, Mapping, Set
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from query_api.pipeline import CANDIDATES_MAX, ROUNDS_MAX, Page
-from shared.feed_item import FeedItem
+from query_api.pipeline import CANDIDATES_MAX, ROUNDS_MAX
+from shared.feed_item import FeedMember
 
 
 class Candidates(NamedTuple):
     """Items, newest first. Every item down to `reached` was looked at; None: there are no more."""
 
-    items: list[FeedItem]
-    reached: UUID | None
+    items: list[FeedMember]
+    reached: str | None
 
 
 class Placed(Protocol):
     """A post and the item at which it stands; None when it is not to be seen."""
 
     @property
-    def standing_id(self) -> UUID | None: ...
+    def standing_id(self) -> str | None: ...
 
 
 Row = TypeVar("Row", bound=Placed)
+
+
+@dataclass(frozen=True)
+class HomeItems(Generic[Row]):
+    """Rows in order; `next_key` is the item that what follows begins after, None when nothing does."""
+
+    rows: list[Row]
+    next_key: str | None
+
+
 # (the item to continue after, how many, posts that need not come again) -> what is older
-Skeleton = Callable[[UUID | None, int, Set[UUID]], Candidates]
+Skeleton = Callable[[str | None, int, Set[str]], Candidates]
 
 
 def read_home_page(
     skeleton: Skeleton,
-    hydrate: Callable[[Iterable[UUID]], Mapping[UUID, Row]],
+    hydrate: Callable[[Collection[str]], Mapping[str, Row]],
     *,
-    after: UUID | None,
+    after: str | None,
     limit: int,
-    left_out: Set[UUID] = frozenset(),
+    left_out: Set[str] = frozenset(),
     rounds_max: int = ROUNDS_MAX,
-) -> Page[Row]:
+) -> HomeItems[Row]:
     """The first `limit` posts that stand after the item, newest first, without those in `left_out`.
 
     `hydrate` answers rows by post. One post more than asked is looked for, so that the last page is known to be the
     last.
     """
-    placed: dict[UUID, Row] = {}
-    complete: list[UUID] = []
+    placed: dict[str, Row] = {}
+    complete: list[str] = []
     settled = set(left_out)
     key, asked = after, limit + 1
     for nth in range(1, rounds_max + 1):
@@ -61,9 +72,9 @@ def read_home_page(
                 placed[standing_id] = row
         complete = sorted((item for item in placed if key is None or item >= key), reverse=True)
         if len(complete) > limit:
-            return Page([placed[item] for item in complete[:limit]], complete[limit - 1])
+            return HomeItems([placed[item] for item in complete[:limit]], complete[limit - 1])
         if key is None:
             break
         # What is missing, and the more beside it the more often too little was found.
         asked = min(CANDIDATES_MAX, (limit + 1 - len(complete)) * 2 ** min(nth, 10))
-    return Page([placed[item] for item in complete], key)
+    return HomeItems([placed[item] for item in complete], key)

@@ -6,8 +6,8 @@ The formula is docs/semantics.md's:
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from uuid import UUID
+
+import msgspec
 
 COMMENT_WEIGHT = 2.5
 SHARE_WEIGHT = 3
@@ -17,12 +17,12 @@ OWN_AFFINITY = 1.0
 MICROS_PER_HOUR = 3_600_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An item that the viewer may see; `published_at` is its post's, in microseconds since 1970, `affinity` 1 to 2."""
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """An item that the viewer may see; ids by their digits, `published_at` its post's in microseconds since 1970,
+    `affinity` 1 to 2."""
 
-    item_id: UUID
-    post_id: UUID
+    item_id: str
+    post_id: str
     published_at: int
     likes: int
     comments: int
@@ -31,12 +31,11 @@ class Candidate:
     moderation_score: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(msgspec.Struct, frozen=True, gc=False):
     """A candidate's place in the order: its score and what it was made of."""
 
-    item_id: UUID
-    post_id: UUID
+    item_id: str
+    post_id: str
     age_hours: float
     engagement: float
     affinity: float

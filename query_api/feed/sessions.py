@@ -1,6 +1,8 @@
-"""A ranked paging session: its order is frozen in Redis for ten minutes, so its pages hold while scores move.
+"""A ranked paging session: its order is frozen in Redis from its second page on, so its pages hold while scores move.
 
-Without Redis nothing can be frozen: the first page is answered all the same, and its cursor finds no session (410).
+Most readers never ask for a second page, and an order takes some 25 kB for ten minutes; so it is made again for the
+second page, without what the first one showed, and kept from then on. Without Redis nothing can be kept, and a page
+that might repeat or skip something is not given (410).
 """
 
 import logging
@@ -9,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import redis
@@ -17,76 +18,98 @@ import redis
 from query_api.feed.ranking import Ranked
 from shared.environment import environment
 from shared.errors import Gone
+from shared.feed_item import ID_DIGITS
 
 log = logging.getLogger(__name__)
 SESSION_SECONDS = 600
 # Another name for another shape of the value: what an older version kept is not found, and so begun again.
-SESSION_KEY = "ranked-2"
+SESSION_KEY = "ranked-3"
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """The order of a session, best first; `beyond` is whether older items follow it."""
+    """What follows a session's first page, best first; posts in `shown` were on it.
+
+    What is older than `lowest` follows by recency, if `beyond`. `pushed` are the items that came from the warm feed.
+    """
 
     order: list[Ranked]
+    shown: frozenset[str]
+    lowest: str
     beyond: bool
-    pushed: frozenset[UUID]
+    pushed: frozenset[str]
 
     @property
-    def oldest(self) -> UUID | None:
-        """What is older than the session's last item by time follows by recency."""
-        return min((each.item_id for each in self.order), default=None)
-
-    @property
-    def posts(self) -> frozenset[UUID]:
-        return frozenset(each.post_id for each in self.order)
-
-    @property
-    def newest(self) -> UUID | None:
-        """Shares that are newer came after the session began."""
-        return max((each.item_id for each in self.order), default=None)
+    def posts(self) -> frozenset[str]:
+        return self.shown.union(each.post_id for each in self.order)
 
 
-def freeze(frozen: Frozen) -> str:
-    """Keeps the session; answers its id."""
-    session_id = secrets.token_hex(12)
+def new_session() -> str:
+    """Another session's id."""
+    return secrets.token_hex(12)
+
+
+def freeze(session_id: str, frozen: Frozen) -> Frozen:
+    """Keeps the order, unless another request of the session has kept one; answers what is kept. Raises Gone without
+    Redis."""
     factors = [(each.age_hours, each.engagement, each.affinity, each.moderation, each.score) for each in frozen.order]
     value = msgspec.msgpack.encode(
         {
-            "items": b"".join(each.item_id.bytes for each in frozen.order),
-            "posts": b"".join(each.post_id.bytes for each in frozen.order),
+            "items": _bytes([each.item_id for each in frozen.order]),
+            "posts": _bytes([each.post_id for each in frozen.order]),
             "factors": factors,
+            "shown": _bytes(sorted(frozen.shown)),
+            "lowest": frozen.lowest,
             "beyond": frozen.beyond,
             "pushed": [index for index, each in enumerate(frozen.order) if each.item_id in frozen.pushed],
         }
     )
     try:
-        _client().set(f"{SESSION_KEY}:{session_id}", value, ex=SESSION_SECONDS)
+        kept = _client().set(_key(session_id), value, ex=SESSION_SECONDS, nx=True)
     except (redis.RedisError, OSError) as trouble:
         log.warning("a ranked session could not be kept: %s", trouble)
-    return session_id
+        raise Gone() from trouble
+    return frozen if kept else thaw(session_id)
 
 
 def thaw(session_id: str) -> Frozen:
-    """The session's order, good for ten more minutes. Raises Gone when it is over, or Redis is away."""
+    """What is kept, good for ten more minutes. Raises Gone when it is over, or Redis is away."""
+    found = thawed(session_id)
+    if found is None:
+        raise Gone()
+    return found
+
+
+def thawed(session_id: str) -> Frozen | None:
+    """The same; None when nothing is kept."""
     try:
-        value: Any = _client().getex(f"{SESSION_KEY}:{session_id}", ex=SESSION_SECONDS)
+        value: Any = _client().getex(_key(session_id), ex=SESSION_SECONDS)
     except (redis.RedisError, OSError) as trouble:
         log.warning("a ranked session could not be read: %s", trouble)
-        value = None
+        return None
     if value is None:
-        raise Gone()
+        return None
     found = msgspec.msgpack.decode(value)
     items = _ids(found["items"])
     order = [
         Ranked(item_id, post_id, *factors)
         for item_id, post_id, factors in zip(items, _ids(found["posts"]), found["factors"], strict=True)
     ]
-    return Frozen(order, found["beyond"], frozenset(items[index] for index in found["pushed"]))
+    pushed = frozenset(items[index] for index in found["pushed"])
+    return Frozen(order, frozenset(_ids(found["shown"])), found["lowest"], found["beyond"], pushed)
 
 
-def _ids(raw: bytes) -> Sequence[UUID]:
-    return [UUID(bytes=raw[start : start + 16]) for start in range(0, len(raw), 16)]
+def _key(session_id: str) -> str:
+    return f"{SESSION_KEY}:{session_id}"
+
+
+def _bytes(ids: Sequence[str]) -> bytes:
+    return bytes.fromhex("".join(ids))
+
+
+def _ids(raw: bytes) -> list[str]:
+    digits = raw.hex()
+    return [digits[start : start + ID_DIGITS] for start in range(0, len(digits), ID_DIGITS)]
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,7 @@ DELETED_PERSON = "@deleted"
 
 def moment(value: datetime) -> str:
     """RFC 3339 in UTC with microseconds."""
-    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def moment_or_none(value: datetime | None) -> str | None:

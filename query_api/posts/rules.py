@@ -3,6 +3,8 @@
 from typing import Protocol
 from uuid import UUID
 
+# Ids of one kind or the other: UUIDs, or hex digits where there are hundreds (feed/placing.py).
+Id = UUID | str
 PUBLIC, FOLLOWERS = "public", "followers"
 
 
@@ -13,7 +15,7 @@ class PostFacts(Protocol):
     """
 
     @property
-    def author_id(self) -> UUID: ...
+    def author_id(self) -> Id: ...
     @property
     def visibility(self) -> str: ...
     @property
@@ -25,9 +27,9 @@ class PostFacts(Protocol):
     @property
     def muted(self) -> bool: ...
     @property
-    def reply_to_id(self) -> UUID | None: ...
+    def reply_to_id(self) -> Id | None: ...
     @property
-    def reply_to_author_id(self) -> UUID | None: ...
+    def reply_to_author_id(self) -> Id | None: ...
     @property
     def follows_replied_to(self) -> bool: ...
 
@@ -37,7 +39,7 @@ def effective_visibility(post: PostFacts) -> str:
     return FOLLOWERS if post.visibility == PUBLIC and post.author_private else post.visibility
 
 
-def may_see(post: PostFacts, viewer_id: UUID | None) -> bool:
+def may_see(post: PostFacts, viewer_id: Id | None) -> bool:
     """`public`: everyone not blocked. `followers`: the author and active followers. Anything else: the author."""
     if viewer_id is not None and post.author_id == viewer_id:
         return True
@@ -52,7 +54,7 @@ def is_public_item(post: PostFacts) -> bool:
     return effective_visibility(post) == PUBLIC and not post.hidden
 
 
-def is_home_item(post: PostFacts, viewer_id: UUID) -> bool:
+def is_home_item(post: PostFacts, viewer_id: Id) -> bool:
     """A post by V or by one V follows and does not mute, that V may see; a reply only if V follows, or is, the author
     replied to."""
     if post.author_id != viewer_id and not post.follows_author:

@@ -103,6 +103,7 @@ def start(query_database_url: str, redis_url: str, var: Path) -> Serving:
         "ROOKERY_FEED_SHARDS": str(SHARDS),
         "ROOKERY_FEED_ITEMS_MAX": "60",
         "ROOKERY_RANKED_ITEMS_MAX": "40",
+        "ROOKERY_RANKING_CACHE_SECONDS": "0",
         "PYTHONUNBUFFERED": "1",
     }
     http_port, websocket_port = free_port(), free_port()

@@ -160,8 +160,8 @@ def test_ranked_order_is_the_formula(serving: Serving, world: World) -> None:
     ranked_at = micros_of(datetime.fromisoformat(answer.json()["ranked_at"]))
     candidates = [
         Candidate(
-            UUID(item["post"]["id"]),
-            UUID(item["post"]["id"]),
+            UUID(item["post"]["id"]).hex,
+            UUID(item["post"]["id"]).hex,
             time_of(UUID(item["post"]["id"])),
             item["post"]["counts"]["likes"],
             0,
@@ -171,8 +171,10 @@ def test_ranked_order_is_the_formula(serving: Serving, world: World) -> None:
         for item in items
     ]
     order = ranked_order(candidates, ranked_at)
-    assert [str(each.post_id) for each in order] == ids_of(answer)
-    assert {str(each.post_id): each.score for each in order} == {key: each["score"] for key, each in explained.items()}
+    assert [str(UUID(each.post_id)) for each in order] == ids_of(answer)
+    assert {str(UUID(each.post_id)): each.score for each in order} == {
+        key: each["score"] for key, each in explained.items()
+    }
     assert explained[str(liked)]["affinity"] > 1
     assert all(explained[str(post)]["affinity"] == 1 for post in posts if post in posts[::3])
 
@@ -216,13 +218,29 @@ def test_two_walks_of_one_session_see_the_same(serving: Serving, world: World) -
 
 def test_a_lost_session_is_over(serving: Serving, world: World) -> None:
     viewer, *_ = circle(world, 30)
-    answer = serving.get("feed/home/", viewer, sort="ranked", limit=5)
-    for key in serving.redis.scan_iter("ranked-2:*"):
-        assert 0 < serving.redis.ttl(key) <= 600
-        serving.redis.delete(key)
-    over = serving.follow_next(answer, viewer) if answer.json()["next"] else None
-    assert over is not None
+    before = set(serving.redis.scan_iter("ranked-3:*"))
+    first = serving.get("feed/home/", viewer, sort="ranked", limit=5)
+    assert set(serving.redis.scan_iter("ranked-3:*")) == before, "most readers ask for no second page"
+    second = serving.follow_next(first, viewer)
+    (key,) = set(serving.redis.scan_iter("ranked-3:*")) - before
+    assert 0 < serving.redis.ttl(key) <= 600
+    serving.redis.delete(key)
+    over = serving.follow_next(second, viewer)
     assert (over.status_code, over.json()["type"]) == (410, "urn:rookery:problem:gone")
+    again = serving.follow_next(first, viewer)
+    assert ids_of(again) == ids_of(second), "nothing was kept that the first page needs"
+
+
+def test_whom_one_follows_between_two_pages_is_on_neither_twice(serving: Serving, world: World) -> None:
+    viewer, ana, _, posts = circle(world, RANKED_ITEMS_MAX)
+    newcomer = world.person()
+    theirs = [world.post(newcomer) for _ in range(RANKED_ITEMS_MAX)]
+    posts += [world.post(ana) for _ in range(3)]
+    first = serving.get("feed/home/", viewer, sort="ranked", limit=5)
+    world.follow(viewer, newcomer)
+    found = all_ids(serving, first, viewer)
+    assert len(found) == len(set(found)), "a post was repeated"
+    assert set(found) == {str(post) for post in posts + theirs}
 
 
 def test_explain_beyond_the_ranked_items(serving: Serving, world: World) -> None:

@@ -6,37 +6,40 @@ Cannot catch: candidates that SQL or Redis leave out (tests/model/test_verify.py
 
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
-from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from query_api.feed.placing import Candidates, read_home_page
-from shared.feed_item import FeedItem
+from shared.feed_item import FeedMember
 
 
 @dataclass(frozen=True)
 class Post:
-    post_id: UUID
-    standing_id: UUID | None
+    post_id: str
+    standing_id: str | None
 
 
-def identifier(number: int) -> UUID:
-    return UUID(int=number)
+def identifier(number: int) -> str:
+    return f"{number:032x}"
+
+
+def number_of(identifier: str) -> int:
+    return int(identifier, 16)
 
 
 class Feed:
     """Candidates and where their posts stand; counts how often it was asked."""
 
     def __init__(self, items: Iterable[tuple[int, int]], standing: dict[int, int | None], lists_settled: bool) -> None:
-        self.items = sorted((FeedItem(identifier(item), identifier(post)) for item, post in items), reverse=True)
+        self.items = sorted((FeedMember(identifier(item), identifier(post)) for item, post in items), reverse=True)
         self.standing = standing
         self.lists_settled = lists_settled  # as Redis does, and PostgreSQL does not
         self.rounds = 0
-        self.hydrated: list[UUID] = []
+        self.hydrated: list[str] = []
 
-    def skeleton(self, before: UUID | None, limit: int, settled: Set[UUID]) -> Candidates:
+    def skeleton(self, before: str | None, limit: int, settled: Set[str]) -> Candidates:
         self.rounds += 1
         there = [
             item
@@ -46,21 +49,21 @@ class Feed:
         found = there[:limit]
         return Candidates(found, found[-1].item_id if len(found) == limit else None)
 
-    def hydrate(self, post_ids: Iterable[UUID]) -> dict[UUID, Post]:
+    def hydrate(self, post_ids: Iterable[str]) -> dict[str, Post]:
         asked = list(post_ids)
         self.hydrated += asked
         found = {}
         for post_id in asked:
-            if post_id.int in self.standing:
-                item = self.standing[post_id.int]
+            if number_of(post_id) in self.standing:
+                item = self.standing[number_of(post_id)]
                 found[post_id] = Post(post_id, None if item is None else identifier(item))
         return found
 
-    def pages(self, limit: int, left_out: Set[UUID] = frozenset()) -> list[list[int]]:
+    def pages(self, limit: int, left_out: Set[str] = frozenset()) -> list[list[int]]:
         pages, after = [], None
         while True:
             page = read_home_page(self.skeleton, self.hydrate, after=after, limit=limit, left_out=left_out)
-            pages.append([row.post_id.int for row in page.rows])
+            pages.append([number_of(row.post_id) for row in page.rows])
             after = page.next_key
             if after is None:
                 return pages
@@ -100,7 +103,7 @@ def test_posts_that_hundreds_share_take_few_rounds_and_one_look_each(lists_settl
     standing = {post: 1_000_000 + (sharers - 1) * posts + post for post in range(posts)}
     feed = Feed(items.items(), dict(standing), lists_settled)
     page = read_home_page(feed.skeleton, feed.hydrate, after=None, limit=400, rounds_max=1000)
-    assert [row.post_id.int for row in page.rows] == sorted(range(posts), reverse=True)
+    assert [number_of(row.post_id) for row in page.rows] == sorted(range(posts), reverse=True)
     assert len(feed.hydrated) == posts and feed.rounds <= 3
     feed.rounds = 0
     assert flat(feed.pages(20)) == sorted(range(posts), reverse=True)
@@ -116,7 +119,7 @@ def test_a_post_is_placed_at_its_newest_item_though_that_is_no_candidate() -> No
 def test_a_post_that_stands_above_the_page_is_not_on_it() -> None:
     feed = Feed([(10, 1), (5, 2)], {1: 20, 2: 5}, True)
     page = read_home_page(feed.skeleton, feed.hydrate, after=identifier(15), limit=10)
-    assert [row.post_id.int for row in page.rows] == [2]
+    assert [number_of(row.post_id) for row in page.rows] == [2]
 
 
 def test_a_withdrawn_share_leaves_its_post_where_it_stands_then() -> None:

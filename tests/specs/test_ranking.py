@@ -17,7 +17,7 @@ def candidate(
     hours_old: float = 0, likes: int = 0, comments: int = 0, shares: int = 0, warmth: float = 1.0
 ) -> Candidate:
     published_at = NOW - int(hours_old * HOUR)
-    post_id = mint(published_at)
+    post_id = mint(published_at).hex
     return Candidate(post_id, post_id, published_at, likes, comments, shares, warmth)
 
 
@@ -29,7 +29,7 @@ def test_score_is_the_formula() -> None:
 
 
 def test_moderation_lowers_the_score() -> None:
-    one = Candidate(mint(NOW), mint(NOW), NOW, 1, 0, 0, 1.0, moderation_score=0.25)
+    one = Candidate(mint(NOW).hex, mint(NOW).hex, NOW, 1, 0, 0, 1.0, moderation_score=0.25)
     assert rank(one, NOW).score == pytest.approx(2 / 2**1.8 * 0.75)
 
 
@@ -60,12 +60,12 @@ def test_affinity_does_not_depend_on_the_order_of_days() -> None:
 
 
 def test_equal_scores_stand_newest_first_then_by_id() -> None:
-    ids = {n: UUID(int=(0x0190 << 112) + n) for n in range(10)}
+    ids = {n: UUID(int=(0x0190 << 112) + n).hex for n in range(10)}
     same_time = [Candidate(ids[n], ids[n], NOW, 0, 0, 0, 1.0) for n in (5, 9, 7)]
-    assert [each.post_id.int & 0xFF for each in ranked_order(same_time, NOW)] == [9, 7, 5]
+    assert [int(each.post_id[-2:], 16) for each in ranked_order(same_time, NOW)] == [9, 7, 5]
     # A share has the score of its post, and its own time among equals.
     shared = Candidate(ids[8], ids[1], NOW, 0, 0, 0, 1.0)
-    assert [each.item_id.int & 0xFF for each in ranked_order([*same_time, shared], NOW)] == [9, 8, 7, 5]
+    assert [int(each.item_id[-2:], 16) for each in ranked_order([*same_time, shared], NOW)] == [9, 8, 7, 5]
 
 
 def test_order_does_not_depend_on_the_order_of_candidates() -> None:
