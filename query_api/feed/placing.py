@@ -60,7 +60,8 @@ def read_home_page(
     placed: dict[str, Row] = {}
     complete: list[str] = []
     settled = set(left_out)
-    key, asked = after, limit + 1
+    # One in eight more, so that a few that may not be seen do not cost another round.
+    key, asked = after, limit + 1 + limit // 8
     for nth in range(1, rounds_max + 1):
         candidates = skeleton(key, asked, settled)
         key = candidates.reached

@@ -3,6 +3,10 @@
 The oracle is the list of posts that the test made, in the order of docs/semantics.md.
 """
 
+import json
+import os
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
@@ -11,7 +15,7 @@ import httpx
 import pytest
 
 from query_api.feed.ranking import Candidate, ranked_order
-from shared.environment import Environment
+from shared.environment import REPOSITORY, Environment
 from shared.ids import micros_of, time_of
 from tests.query_api.serving import Serving, free_port, start
 from tests.query_api.warm import ITEMS_MAX, Shards
@@ -266,3 +270,26 @@ def test_postgresql_answers_alone_while_redis_is_away(read_tables: Environment, 
         assert set(ids_of(ranked)) <= {str(post) for post in posts[-RANKED_ITEMS_MAX:]}
         # Nothing could be frozen, and a page that would repeat or skip is not given.
         assert serving.follow_next(ranked, viewer).status_code == 410
+
+
+@pytest.mark.parametrize("sort", ["ranked", "recent"])
+def test_a_warm_page_asks_its_servers_three_times_at_most(
+    serving: Serving, world: World, shards: Shards, sort: str
+) -> None:
+    viewer, ana, _, posts = circle(world, RANKED_ITEMS_MAX)
+    for post in posts:
+        world.likes(post, 2)
+    world.share(ana, world.post(world.person()))
+    address = f"/api/v1/feed/home/?sort={sort}&limit=20"
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.query_api.round_trips", address, serving.token(viewer), "3"],
+        cwd=REPOSITORY,
+        env=os.environ | serving.variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    *_, answer = json.loads(done.stdout.splitlines()[-1])
+    assert (answer["status"], answer["cache"]) == (200, "hit")
+    assert answer["postgresql"] + answer["redis"] <= 3, answer
