@@ -13,11 +13,17 @@ unset KAFKA_BOOTSTRAP_SERVERS SCHEMA_REGISTRY_URL REDIS_URL DATABASE_URL COMMAND
 make --no-print-directory check
 ground=$(.venv/bin/python -m tests.grounds.choice)
 
-# The fault tests, and `rookery chaos`, have servers of their own beside these, and stop them unless they are cut short.
+# The integration tests, the fault tests and `rookery chaos` have servers of their own beside these.
 down_beside() {
     if [ -d "$ROOKERY_VAR/$1/log" ]; then
         ROOKERY_VAR="$ROOKERY_VAR/$1" ROOKERY_PORT_BASE=$((ROOKERY_PORT_BASE + $2)) $rookery down --data
     fi
+}
+
+down_all_beside() {
+    down_beside integration 80 || true
+    down_beside chaos 20 || true
+    down_beside chaos-run 40 || true
 }
 
 # Once stopping has begun, a further Ctrl-C does not leave half of it running.
@@ -25,13 +31,13 @@ beside=
 stop() {
     trap "" INT TERM
     for process in $beside; do kill "$process" 2>/dev/null || true; done
-    down_beside chaos 20 || true
-    down_beside chaos-run 40 || true
+    down_all_beside
     $rookery down
 }
 trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+down_all_beside
 $rookery down --data
 # Containers are started, and stopped, by the tests themselves.
 start() { if [ "$ground" = native ]; then $rookery up; fi; }
@@ -41,25 +47,37 @@ if [ $# -gt 0 ]; then
     exit
 fi
 
-# Beside the others: the tests that need no server, under another Python. After them, alone, the faults: some have seconds
-# in which a worker must be back.
+# Most tests wait more than they work, so three runs go on at once: beside the others, the integration tests on servers of
+# their own, and the tests that need no server under another Python. After them, alone, the faults: some have seconds in
+# which a worker must be back.
 mkdir -p "$ROOKERY_VAR/log"
-pure_log=$ROOKERY_VAR/log/pure-tests.log
+pure_log=$ROOKERY_VAR/log/pure-tests.log integration_log=$ROOKERY_VAR/log/integration-tests.log
 sh infra/local/pure_tests.sh >"$pure_log" 2>&1 &
 pure=$!
-beside=$pure
+(
+    export ROOKERY_VAR="$ROOKERY_VAR/integration" ROOKERY_PORT_BASE=$((ROOKERY_PORT_BASE + 80))
+    start
+    exec .venv/bin/python -m pytest tests/integration
+) >"$integration_log" 2>&1 &
+integration=$!
+beside="$pure $integration"
 start
 status=0
-.venv/bin/python -m pytest --ignore tests/chaos || status=$?
+.venv/bin/python -m pytest --ignore tests/chaos --ignore tests/integration || status=$?
 
-# One line when they passed, all of their output when they did not.
-if wait "$pure"; then
-    echo "pure tests on another Python: $(tail -n 1 "$pure_log")"
-else
-    status=1
-    echo "pure tests on another Python failed:" >&2
-    cat "$pure_log" >&2
-fi
+# One line of a run that passed, all of its output when it did not.
+told() {
+    if wait "$1"; then
+        echo "$2: $(tail -n 1 "$3")"
+    else
+        status=1
+        echo "$2 failed:" >&2
+        cat "$3" >&2
+    fi
+}
+told "$pure" "pure tests on another Python" "$pure_log"
+told "$integration" "integration tests" "$integration_log"
 beside=
+down_beside integration 80
 .venv/bin/python -m pytest tests/chaos || status=$?
 exit "$status"
