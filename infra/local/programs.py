@@ -133,7 +133,7 @@ def _module(name: str, *arguments: str) -> list[str]:
 
 def query_command(port: int, workers: int = GUNICORN_WORKERS) -> list[str]:
     """The query API over HTTP."""
-    return _gunicorn("query_api.wsgi:application", port, workers=workers)
+    return _gunicorn("query_api.wsgi:application", port, "--config", "python:query_api.serving", workers=workers)
 
 
 def _gunicorn(application: str, port: int, *further: str, workers: int = GUNICORN_WORKERS) -> list[str]:
