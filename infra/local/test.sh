@@ -54,6 +54,8 @@ mkdir -p "$ROOKERY_VAR/log"
 pure_log=$ROOKERY_VAR/log/pure-tests.log integration_log=$ROOKERY_VAR/log/integration-tests.log
 sh infra/local/pure_tests.sh >"$pure_log" 2>&1 &
 pure=$!
+beside=$pure
+start
 (
     export ROOKERY_VAR="$ROOKERY_VAR/integration" ROOKERY_PORT_BASE=$((ROOKERY_PORT_BASE + 80))
     start
@@ -61,7 +63,6 @@ pure=$!
 ) >"$integration_log" 2>&1 &
 integration=$!
 beside="$pure $integration"
-start
 status=0
 .venv/bin/python -m pytest --ignore tests/chaos --ignore tests/integration || status=$?
 
