@@ -8,6 +8,7 @@ compare them as their 16 bytes, which order and hash as UUIDs do and cost nothin
 """
 
 import struct
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from io import BytesIO
@@ -239,12 +240,14 @@ class BulkReader:
             }
         )
 
-    def stretches(self, spans: Mapping[Partition, tuple[int, int]], records: int) -> Iterator[Stretch]:
+    def stretches(
+        self, spans: Mapping[Partition, tuple[int, int]], records: int, deadline: float = float("inf")
+    ) -> Iterator[Stretch]:
         """Everything of each partition from its first offset up to but not including its second, in stretches of at
         most that many records, as they come.
 
-        Raises TimeoutError when the broker falls silent, KafkaException where it refuses, as for an offset that the
-        log does not have.
+        Raises TimeoutError when the broker falls silent, or `deadline` (of time.monotonic) passes before all has come;
+        KafkaException where the broker refuses, as for an offset that the log does not have.
         """
         at = {partition: first for partition, (first, until) in spans.items() if first < until}
         if not at:
@@ -254,13 +257,14 @@ class BulkReader:
         by_place = {(name(each.topic), each.number): each for each in at}
         silent = 0.0
         while at:
+            left = deadline - time.monotonic()
             messages = self._consumer.consume(
-                min(records, sum(spans[each][1] - at[each] for each in at)), _POLL_SECONDS
+                min(records, sum(spans[each][1] - at[each] for each in at)), max(0.0, min(left, _POLL_SECONDS))
             )
             silent = 0.0 if messages else silent + _POLL_SECONDS
-            if silent > SILENCE_SECONDS:
+            if left <= 0 or silent > SILENCE_SECONDS:
                 waiting = ", ".join(f"{each.topic}/{each.number} from {first}" for each, first in at.items())
-                raise TimeoutError(f"Kafka gave nothing of {waiting}")
+                raise TimeoutError(f"Kafka did not give {waiting} in time")
             for partition, own in _by_partition(messages, by_place):
                 stretch = _stretch(partition, own, spans[partition][1]) if partition in at else None
                 if stretch is not None and stretch.next > at[partition]:

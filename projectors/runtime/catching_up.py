@@ -6,6 +6,7 @@ or the tables refuse is parked.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -55,21 +56,36 @@ class CatchUp:
         register(self._connection.adapters)
         self._cursor = RawCursor(self._connection)
         self._folds = Folds(self._projection.fold, projection.parking_keys)
-        self.released = 0
+        # Parked records that were tried: what they change, and so how it ends, is the same the next time.
+        self._applied: set[tuple[str, int, int]] = set()
+        self._refused: set[tuple[str, int, int]] = set()
+
+    @property
+    def released(self) -> int:
+        """How many parked records were applied."""
+        return len(self._applied)
 
     def positions(self) -> dict[Partition, int]:
         return offsets_of(self._connection, self.schema)
 
-    def advance(self, targets: Mapping[Partition, int], progress: Callable[[int], None] = lambda _: None) -> int:
+    def advance(
+        self,
+        targets: Mapping[Partition, int],
+        progress: Callable[[int], None] = lambda _: None,
+        deadline: float = float("inf"),
+    ) -> int:
         """Applies everything before these positions, and answers how many offsets that were.
 
-        Raises PositionMoved, NotPassed, and what the reader, the codec and the database raise.
+        Raises TimeoutError past `deadline` (of time.monotonic), with what came until then applied; PositionMoved,
+        NotPassed, and what the reader, the codec and the database raise.
         """
         set_aside.follow(self._connection, self._projection.name, self.schema)
+        # What was applied here is still parked in the live schema until the swap.
+        set_aside.forget(self._connection, self.schema, self._applied)
         found = self.positions()
         spans = {each: (found.get(each, 0), target) for each, target in targets.items()}
         moved = 0
-        for stretch in self._reader.stretches(spans, BATCH_RECORDS):
+        for stretch in self._reader.stretches(spans, BATCH_RECORDS, deadline):
             previous = found[stretch.partition]
             self._apply(stretch, previous)
             found[stretch.partition] = stretch.next
@@ -77,7 +93,7 @@ class CatchUp:
             progress(stretch.next - previous)
         return moved
 
-    def reconcile(self, live: Connection[Any]) -> None:
+    def reconcile(self, live: Connection[Any], deadline: float = float("inf")) -> None:
         """Tries what is parked here and not there any more. `live` sees the live schema where this one is."""
         there, stands = set_aside.places(live, self._projection.name), self.positions()
         self.retry(
@@ -86,23 +102,29 @@ class CatchUp:
                 for each in self.lying()
                 if (each.topic, each.partition, each.record_offset) not in there
                 and each.record_offset < stands.get(each.place, 0)
-            ]
+            ],
+            deadline,
         )
 
     def lying(self) -> list[Parked]:
         """What is parked here, in the order of the log."""
         return set_aside.lying(self._connection, self.schema)
 
-    def retry(self, records: Sequence[Parked]) -> bool:
+    def retry(self, records: Sequence[Parked], deadline: float = float("inf")) -> bool:
         """Applies those of these parked records that can be applied by now, and answers whether there were any; the
-        others stay where they are."""
+        others stay where they are.
+
+        Raises TimeoutError past `deadline` (of time.monotonic); the next call goes on from there.
+        """
         released = self.released
         standing: dict[Partition, set[str]] = {}
         for record in records:
-            before = standing.setdefault(record.place, set())
-            if before.isdisjoint(record.keys) and self._released(record):
-                self.released += 1
-            else:
+            before, where = standing.setdefault(record.place, set()), set_aside.place_of(record)
+            if where not in self._refused and before.isdisjoint(record.keys):
+                if time.monotonic() > deadline:
+                    raise TimeoutError("more is parked than could be tried in time")
+                (self._applied if self._released(record) else self._refused).add(where)
+            if where not in self._applied:
                 before.update(record.keys)
         return self.released > released
 

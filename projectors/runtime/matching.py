@@ -48,12 +48,13 @@ class Matching:
         left_out: Set[Place],
         take: Callable[[Changes], None],
         progress: Callable[[int], None] = lambda _: None,
+        deadline: float = float("inf"),
     ) -> None:
         """Hands what the records change to `take`, stretch by stretch; records `left_out` are passed over.
 
-        Raises what the reader raises, and UnknownEventType.
+        Raises what the reader raises, as TimeoutError past `deadline` (of time.monotonic), and UnknownEventType.
         """
-        for stretch in self._reader.stretches(spans, BATCH_RECORDS):
+        for stretch in self._reader.stretches(spans, BATCH_RECORDS, deadline):
             found = [
                 record
                 for record in stretch.records()

@@ -375,17 +375,17 @@ class Rebuild:
             siblings.drop(self._connection, old)
         self.sweep(sibling)
 
-        def advance(targets: Mapping[Partition, int]) -> int:
-            moved = writer.advance(targets)
-            writer.reconcile(self._connection)
+        def advance(targets: Mapping[Partition, int], deadline: float) -> int:
+            moved = writer.advance(targets, deadline=deadline)
+            writer.reconcile(self._connection, deadline)
             return moved
 
-        def release() -> None:
+        def release(deadline: float) -> None:
             parked = writer.lying() if sibling.kind is Kind.NEXT else []
             if parked:
                 # What is released now the live schema does not have: this one is swapped in, or made anew.
                 siblings.write(self._connection, sibling.at(sibling.phase, released=True))
-                if not writer.retry(parked):
+                if not writer.retry(parked, deadline):
                     siblings.write(self._connection, sibling)
 
         url = self._environment.read_database_url

@@ -41,6 +41,7 @@ from projectors.runtime.stores.port import Partition
 from shared.environment import Environment
 
 LAG_RECORDS_MAX = 2_000  # what is read while the workers wait
+READING_SECONDS_MAX = 1.0  # for that
 ATTEMPTS_MAX = 30
 PAUSE_SECONDS = 0.2
 ROWS_LOOKED_UP_MAX = 1_000
@@ -198,14 +199,20 @@ class _Work:
         ).fetchall()
         return frozenset(Place(*row) for row in rows)
 
-    def _read_up_to(self, positions: Offsets) -> None:
+    def _read_up_to(self, positions: Offsets, deadline: float = float("inf")) -> None:
         spans = {each: (at, positions[each]) for each, at in self._read_to.items() if positions.get(each, 0) > at}
         total = sum(until - first for first, until in spans.values())
-        self._scan(spans, self._names, total)
+        self._scan(spans, self._names, total, deadline)
         self._read += total
         self._read_to |= {each: until for each, (_, until) in spans.items()}
 
-    def _scan(self, spans: Mapping[Partition, tuple[int, int]], names: list[Names], total: int) -> None:
+    def _scan(
+        self,
+        spans: Mapping[Partition, tuple[int, int]],
+        names: list[Names],
+        total: int,
+        deadline: float = float("inf"),
+    ) -> None:
         done = 0
 
         def progress(records: int) -> None:
@@ -213,7 +220,7 @@ class _Work:
             done += records
             self._progress("reading", done, total)
 
-        self._log.changes(spans, names, self._left_out, self._stage, progress)
+        self._log.changes(spans, names, self._left_out, self._stage, progress, deadline)
 
     def _stage(self, changes: Changes) -> None:
         for statement, rows in copies(self._projection, repair_sql.OWN, changes):
@@ -289,7 +296,10 @@ class _Work:
             raise _Behind
         if sum(max(0, positions.get(each, 0) - at) for each, at in self._read_to.items()) > LAG_RECORDS_MAX:
             raise _Behind
-        self._read_up_to(positions)
+        try:
+            self._read_up_to(positions, time.monotonic() + READING_SECONDS_MAX)
+        except TimeoutError:
+            raise _Behind from None
 
     def _enter_erased(self) -> int:
         """Who is erased by the log is erased in the schema too, before anything of theirs could be made."""

@@ -13,7 +13,7 @@ The order of a key's events does not matter here, as the newest event wins in wh
 parked here alone holds up nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import psycopg
@@ -58,6 +58,21 @@ def forget_dropped(connection: Connection[Any], schema: str) -> None:
              where exists (select from {schema}.dropped as d where {_same("p", "d")})
                 or exists (select from {schema}.erased as e where e.user_id = p.subject_id)""".encode()
     )
+
+
+def forget(connection: Connection[Any], schema: str, places: Collection[tuple[str, int, int]]) -> None:
+    """What lies at these places is parked no longer."""
+    if places:
+        connection.execute(
+            f"""delete from {schema}.parked where (topic, partition, record_offset) in
+                  (select * from unnest(%s::text[], %s::int[], %s::bigint[]))""".encode(),
+            [list(column) for column in zip(*places, strict=True)],
+        )
+
+
+def place_of(record: Parked) -> tuple[str, int, int]:
+    """Where a record lies in the log."""
+    return record.topic, record.partition, record.record_offset
 
 
 def left_out(connection: Connection[Any], schema: str, partition: Partition, first: int, until: int) -> frozenset[int]:

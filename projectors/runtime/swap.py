@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -25,6 +26,7 @@ from projectors.runtime.stores.port import Partition
 LOCK_TIMEOUT_SECONDS = 0.4
 LAG_RECORDS_MAX = 2_000  # what is applied while the live workers wait
 CATCHING_UP_SECONDS_MAX = 0.5
+NEVER = float("inf")
 ATTEMPTS_MAX = 60
 PAUSE_SECONDS = 0.1
 SHAPE = "rebuilt as "  # the live schema's comment: what shape it has, for a rollback to know
@@ -50,21 +52,24 @@ def swap(
     url: str,
     incoming: str,
     positions: Callable[[], Offsets],
-    advance: Callable[[Offsets], int],
-    release: Callable[[], None] = lambda: None,
+    advance: Callable[[Offsets, float], int],
+    release: Callable[[float], None] = lambda _: None,
 ) -> Swapped:
     """Makes `incoming` the live schema and keeps the one that was live as `_old`.
 
     `advance` brings the incoming schema to given positions, and to what is parked there, over a connection of its own;
-    `release` has it apply what is parked and can be applied by now. Raises NotSwapped.
+    `release` has it apply what is parked and can be applied by now. Both take a deadline, of time.monotonic, past which
+    they raise TimeoutError; the next call goes on from there. Raises NotSwapped, and what the two raise without one.
     """
-    why = ""
+    why, much_is_parked = "", False
     with connect(url, lock_timeout=f"{int(LOCK_TIMEOUT_SECONDS * 1000)}ms", synchronous_commit="on") as connection:
         row = connection.execute("select clock_timestamp()::text").fetchone()
         since = row[0] if row else ""
         take_receipts(connection, projection, incoming, "-infinity")
         for attempt in range(1, ATTEMPTS_MAX + 1):
-            advance(_ahead(live_positions(connection, projection), positions()))
+            advance(_ahead(live_positions(connection, projection), positions()), NEVER)
+            if much_is_parked:
+                release(NEVER)
             try:
                 began = time.monotonic()
                 with connection.transaction():
@@ -73,13 +78,17 @@ def swap(
             except psycopg.errors.LockNotAvailable:
                 why = "a statement of a live worker held its position for longer than the lock is waited for"
             except _Behind as behind:
-                why = str(behind)
+                why, much_is_parked = str(behind), much_is_parked or behind.much_is_parked
             time.sleep(PAUSE_SECONDS)
     raise NotSwapped(f"{projection.name} was not swapped after {ATTEMPTS_MAX} attempts: {why}")
 
 
 class _Behind(Exception):
-    """The two were not at the same positions; the lock is let go."""
+    """The two were not at the same positions, or not soon enough; the lock is let go."""
+
+    def __init__(self, why: str, much_is_parked: bool = False) -> None:
+        super().__init__(why)
+        self.much_is_parked = much_is_parked
 
 
 def live_positions(connection: Connection[Any], projection: PostgresProjection) -> dict[Partition, int]:
@@ -96,24 +105,22 @@ def _exchange(
     projection: PostgresProjection,
     incoming: str,
     positions: Callable[[], Offsets],
-    advance: Callable[[Offsets], int],
-    release: Callable[[], None],
+    advance: Callable[[Offsets, float], int],
+    release: Callable[[float], None],
     since: str,
 ) -> str:
     live, old = projection.name, f"{projection.name}_old"
     # Live workers wait from here on. The incoming schema is locked only once it has what it lacks.
     _lock(connection, live)
-    began = time.monotonic()
+    deadline = time.monotonic() + CATCHING_UP_SECONDS_MAX
     at, stands = live_positions(connection, projection), positions()
     lacking = _ahead(at, stands)
     lag = sum(offset - stands.get(each, 0) for each, offset in lacking.items())
     if lag > LAG_RECORDS_MAX:
         raise _Behind(f"the live schema is {lag:,} records ahead: it grows faster than it is followed")
     # A parked record may have been taken back where the positions stand.
-    advance(lacking)
-    if time.monotonic() - began > CATCHING_UP_SECONDS_MAX:
-        raise _Behind("catching up took too long to have the live workers wait for it")
-    release()
+    _in_time(partial(advance, lacking), deadline, "catching up")
+    _in_time(release, deadline, "applying what is parked", much_is_parked=True)
     _lock(connection, incoming)
     _require_equal(at, offsets_of(connection, incoming))
     take_along(connection, live, incoming)
@@ -124,6 +131,18 @@ def _exchange(
     take_receipts(connection, projection, incoming, since)
     _rename(connection, live, incoming, old)
     return old
+
+
+def _in_time(step: Callable[[float], Any], deadline: float, what: str, much_is_parked: bool = False) -> None:
+    """Raises _Behind where the step takes longer than live workers may be made to wait."""
+    try:
+        step(deadline)
+    except TimeoutError:
+        late = True
+    else:
+        late = time.monotonic() > deadline
+    if late:
+        raise _Behind(f"{what} took too long to have the live workers wait for it", much_is_parked)
 
 
 def _lock(connection: Connection[Any], schema: str) -> None:

@@ -1,11 +1,13 @@
 """Claim: what the bulk reader makes of a record is what the general codec makes of it, with ids as UUIDs or as bytes,
 and the folds that are given bytes change the same; cells of a COPY hold what the arrays of an apply hold.
 
-Oracle: schemas/codec.py on the same bytes; the folds on UUIDs. No server. Cannot catch: an event type of which no
-history has an example.
+Oracle: schemas/codec.py on the same bytes; the folds on UUIDs. Real Kafka where what a reader waits for does not come.
+Cannot catch: an event type of which no history has an example.
 """
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -14,15 +16,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projectors.runtime.bulk_reading import BulkCodec, micros_of_eight
+from projectors.runtime.bulk_reading import SILENCE_SECONDS, BulkCodec, BulkReader, micros_of_eight
 from projectors.runtime.changes import Changes
 from projectors.runtime.stores.copying import cells, copied
+from projectors.runtime.stores.port import Partition
 from schemas.catalogue import event_schemas
 from schemas.codec import Codec, MalformedRecord, UnknownEventType
 from schemas.types import Event, PostLiked
+from shared.environment import Environment
 from tests.properties.histories import histories
 from tests.properties.projections import POSTGRES_PROJECTIONS
-from tests.runtime.engine import NOON, Ids
+from tests.runtime.engine import NOON, Ids, own_topics
 
 IDS = {name: number for number, name in enumerate(event_schemas(), start=1)}
 CODEC = Codec(IDS)
@@ -124,3 +128,15 @@ def test_cells_are_those_of_postgresql() -> None:
     assert cells("text", ["a\0b", "", None]) == [b"\0\0\0\x02ab", b"\0\0\0\0", b"\xff\xff\xff\xff"]
     assert cells("integer", [0, None, -1]) == [b"\0\0\0\x04\0\0\0\0", b"\xff\xff\xff\xff", b"\0\0\0\x04" + b"\xff" * 4]
     assert copied([[b"\0\0\0\x01x"], [b"\xff\xff\xff\xff"]])[19:] == b"\0\x02\0\0\0\x01x\xff\xff\xff\xff\xff\xff"
+
+
+def test_a_reader_with_a_deadline_does_not_wait_for_what_does_not_come(servers: Environment) -> None:
+    own = replace(servers, topic_prefix=f"bulk_{time.monotonic_ns()}.")
+    with own_topics(own):
+        reader, began = BulkReader(own), time.monotonic()
+        try:
+            with pytest.raises(TimeoutError, match="posts/0 from 0"):
+                list(reader.stretches({Partition("posts", 0): (0, 10)}, 100, began + 0.2))
+        finally:
+            reader.close()
+    assert time.monotonic() - began < SILENCE_SECONDS / 2

@@ -6,7 +6,7 @@ what depends on the moment at which a waiting statement looks its tables' names 
 
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -36,6 +36,8 @@ class Stage:
     url: str
     connection: Connection[Any]
     changes: Changes
+    deadlines: list[float] = field(default_factory=list)
+    late: list[TimeoutError] = field(default_factory=list)  # what the next steps under the lock end with
 
     def apply(self, connection: Connection[Any], schema: str) -> None:
         statement = statement_for(PROJECTION, schema, self.changes)
@@ -50,7 +52,10 @@ class Stage:
     def positions(self) -> Mapping[Partition, int]:
         return siblings.offsets_of(self.connection, "counters_next")
 
-    def advance(self, targets: Mapping[Partition, int]) -> int:
+    def advance(self, targets: Mapping[Partition, int], deadline: float = swap.NEVER) -> int:
+        self.deadlines.append(deadline)
+        if deadline < swap.NEVER and self.late:
+            raise self.late.pop()
         if targets:
             with connected(self.url) as own:
                 self.apply(own, "counters_next")
@@ -130,6 +135,24 @@ def test_a_live_schema_that_is_behind_is_not_replaced(stage: Stage, monkeypatch:
     with pytest.raises(swap.NotSwapped, match="engagement/0"):
         stage.swap()
     assert stage.kept() == (0, 0)
+
+
+def test_a_broker_that_gives_nothing_does_not_hold_the_lock(stage: Stage) -> None:
+    stage.late = [TimeoutError()]
+    assert stage.swap().attempts == 2
+    assert [deadline < swap.NEVER for deadline in stage.deadlines] == [False, True, False, True]
+
+
+def test_what_is_parked_is_applied_before_the_lock_where_it_is_much(stage: Stage) -> None:
+    asked: list[bool] = []  # whether under the lock
+
+    def release(deadline: float) -> None:
+        asked.append(deadline < swap.NEVER)
+        if asked == [True]:
+            raise TimeoutError("much is parked")
+
+    swapped = swap.swap(PROJECTION, stage.url, "counters_next", stage.positions, stage.advance, release)
+    assert swapped.attempts == 2 and asked == [True, False, True]
 
 
 def test_the_epoch_of_the_live_owner_goes_along(stage: Stage) -> None:
