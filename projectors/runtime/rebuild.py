@@ -383,10 +383,12 @@ class Rebuild:
         def release(deadline: float) -> None:
             parked = writer.lying() if sibling.kind is Kind.NEXT else []
             if parked:
-                # What is released now the live schema does not have: this one is swapped in, or made anew.
-                siblings.write(self._connection, sibling.at(sibling.phase, released=True))
+                # What is released now the live schema does not have: this one is swapped in, or made anew, whatever a
+                # later attempt still finds to release.
+                before = siblings.found(self._connection, sibling.schema) or sibling
+                siblings.write(self._connection, before.at(before.phase, released=True))
                 if not writer.retry(parked, deadline):
-                    siblings.write(self._connection, sibling)
+                    siblings.write(self._connection, before)
 
         url = self._environment.read_database_url
         return swap(self.projection, url, sibling.schema, writer.positions, advance, release)

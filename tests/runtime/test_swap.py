@@ -14,17 +14,23 @@ import pytest
 from psycopg import Connection, RawCursor
 
 from projectors.counters.fold import PROJECTION, REACTION
-from projectors.runtime import siblings, swap
+from projectors.runtime import set_aside, siblings, swap
 from projectors.runtime.apply import parameters, statement_for
+from projectors.runtime.catching_up import CatchUp
 from projectors.runtime.changes import Changes
+from projectors.runtime.parking_lot import POISON, Parked
 from projectors.runtime.prepare import index_statements, table_statements
 from projectors.runtime.rebuild import Rebuild, Report
-from projectors.runtime.siblings import Kind, Phase
+from projectors.runtime.siblings import Kind, Phase, Sibling
 from projectors.runtime.stores.arrays import register
 from projectors.runtime.stores.port import Advance, Partition
+from schemas.codec import Codec
+from schemas.registration import open_codec
+from schemas.types import PostLiked
 from shared.environment import Environment
-from tests.runtime.engine import Ids
+from tests.runtime.engine import NOON, Ids
 from tests.runtime.workers import wait_until
+from tests.schemas.events import plainly
 
 ENGAGEMENT = Partition("engagement", 0)
 
@@ -36,6 +42,9 @@ class Stage:
     url: str
     connection: Connection[Any]
     changes: Changes
+    work: Rebuild
+    sibling: Sibling
+    codec: Codec
     deadlines: list[float] = field(default_factory=list)
     late: list[TimeoutError] = field(default_factory=list)  # what the next steps under the lock end with
 
@@ -63,6 +72,23 @@ class Stage:
 
     def swap(self) -> swap.Swapped:
         return swap.swap(PROJECTION, self.url, "counters_next", self.positions, self.advance)
+
+    def park(self, offset: int, value: bytes = b"") -> None:
+        """Parks a like, or what no fold accepts, in the live schema, as if its fold had refused it."""
+        ids = Ids(offset)
+        like = PostLiked(
+            event_id=ids(), occurred_at=NOON, subject_id=ids(), post_id=ids(), post_author_id=ids(), reaction="like"
+        )
+        record = Parked(
+            topic="engagement", partition=0, record_offset=offset, keys=("key",), state=POISON, event_type=None,
+            event_id=None, subject_id=None, record_key=None, value=value or self.codec.encode(like, plainly),
+            cause="", reason="",
+        )  # fmt: skip
+        set_aside.park(self.connection, "counters", ENGAGEMENT, [record])
+
+    def is_marked(self) -> bool:
+        found = siblings.found(self.connection, "counters_next")
+        return found is not None and found.released
 
     def waits(self) -> bool:
         row = self.connection.execute("select count(*) from pg_locks where not granted").fetchone()
@@ -97,14 +123,14 @@ def stage(servers: Environment, scratch_database: str) -> Iterator[Stage]:
         own = replace(servers, read_database_url=scratch_database)
         work = Rebuild(PROJECTION, own, connection, lambda *_: None, processes=1)
         sibling, _ = work.begin_or_resume(Kind.NEXT, "counters_next", {ENGAGEMENT: (0, 0)})
-        work.merge(sibling.at(Phase.MERGING), Report("counters", "counters_next"))
+        sibling = work.merge(sibling.at(Phase.MERGING), Report("counters", "counters_next"))
         connection.execute(
             "insert into counters.position (topic, partition, next_offset, epoch, owner)"
             " values ('engagement', 0, 0, 0, 'test')"
         )
         ids, changes = Ids(), Changes()
         changes.set(REACTION, (ids(), ids()), "edge", ids(), (True, "like", ids(), 1))
-        yield Stage(scratch_database, connection, changes)
+        yield Stage(scratch_database, connection, changes, work, sibling, open_codec(servers.schema_registry_url))
 
 
 def test_a_batch_under_way_is_taken_along(stage: Stage) -> None:
@@ -160,3 +186,24 @@ def test_the_epoch_of_the_live_owner_goes_along(stage: Stage) -> None:
     stage.swap()
     rows = stage.connection.execute("select epoch, owner from counters.position").fetchall()
     assert rows == [(7, "worker")]
+
+
+def test_what_was_applied_before_the_swap_is_remembered_by_later_attempts(
+    stage: Stage, servers: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swap, "ATTEMPTS_MAX", 1)
+    writer = CatchUp(PROJECTION, replace(servers, read_database_url=stage.url), "counters_next")
+    with connected(stage.url, autocommit=False) as reader:
+        reader.execute("select from counters_next.position")  # the swap cannot have it to itself
+        stage.park(1)
+        with pytest.raises(swap.NotSwapped, match="held"):
+            stage.work.swap(stage.sibling, writer)
+        assert writer.released == 1 and stage.is_marked()
+        # A person drops it, so that nothing is left to apply; what was applied is there still.
+        stage.connection.execute("delete from counters.parked")
+        stage.connection.execute("delete from counters_next.parked")
+        stage.park(2, value=b"no event")
+        with pytest.raises(swap.NotSwapped, match="held"):
+            stage.work.swap(stage.sibling, writer)
+        assert writer.released == 1 and stage.is_marked()
+    writer.close()
