@@ -9,7 +9,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Me
 
 from infra.event_log.failures import BadArgument
 from infra.local.failures import LocalError
-from projectors.runtime.log_ends import LogEnds
+from projectors.runtime.log_ends import LogEnds, offsets_for_times
 from projectors.runtime.stores.port import Partition
 from schemas.catalogue import topics as topics_declared
 from shared.environment import Environment
@@ -18,13 +18,6 @@ RECORDS_AT_ONCE = 2_000
 PORTION_SECONDS = 0.1  # the client waits so long for a full portion
 SILENCE_SECONDS = 20.0  # a broker that gives nothing for so long, with records still to come, is not going to
 ANSWER_SECONDS = 10.0
-RETRY_SECONDS = 0.2
-LEADER_CHANGES = {
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.UNKNOWN_LEADER_EPOCH,
-    KafkaError.FENCED_LEADER_EPOCH,
-}
 QUEUE_KILOBYTES = 16_384  # fetched ahead; the client's own default is 64 MB
 
 
@@ -124,25 +117,10 @@ class LogScan:
         places = {(self._environment.topic(span.partition.topic), span.partition.number): span for span in spans}
         first = {}
         asked = [TopicPartition(*place, moment) for place in places]
-        for each in self._offsets_for_times(asked) if asked else []:
+        for each in offsets_for_times(self._consumer, asked, ANSWER_SECONDS) if asked else []:
             span = places[each.topic, each.partition]
             first[span.partition] = span.end if each.offset == OFFSET_END else each.offset
         return first
-
-    def _offsets_for_times(self, asked: list[TopicPartition]) -> list[TopicPartition]:
-        """The client hands on what a broker answers while a leader changes, and does not ask again by itself."""
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while True:
-            try:
-                found = self._consumer.offsets_for_times(asked, timeout=ANSWER_SECONDS)
-                errors = [each.error for each in found if each.error is not None]
-                if not errors:
-                    return found
-                raise KafkaException(errors[0])
-            except KafkaException as error:
-                if error.args[0].code() not in LEADER_CHANGES or time.monotonic() > deadline:
-                    raise
-            time.sleep(RETRY_SECONDS)
 
     def in_order(self, spans: Iterable[Span]) -> Iterator[list[Record]]:
         """Every record of these spans, one span after the other, each in the order of its offsets.

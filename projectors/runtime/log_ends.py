@@ -3,13 +3,44 @@
 Apart from the consumer on purpose: what watches a consumer must not ask it.
 """
 
+import time
 from collections.abc import Iterable
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from projectors.runtime.stores.port import Partition
 from shared.environment import Environment
+
+RETRY_SECONDS = 0.2
+LEADER_CHANGES = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.FENCED_LEADER_EPOCH,
+}
+
+
+def offsets_for_times(
+    consumer: Consumer, asked: list[TopicPartition], timeout_seconds: float = 10.0
+) -> list[TopicPartition]:
+    """The first offset that each partition appended at its time (in the place of an offset: milliseconds since 1970) or
+    later; OFFSET_END where there is none. Raises KafkaException where any partition was not answered.
+
+    The client hands on what a broker answers while a leader changes, and does not ask again by itself.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            found = consumer.offsets_for_times(asked, timeout=timeout_seconds)
+            errors = [each.error for each in found if each.error is not None]
+            if not errors:
+                return found
+            raise KafkaException(errors[0])
+        except KafkaException as error:
+            if error.args[0].code() not in LEADER_CHANGES or time.monotonic() > deadline:
+                raise
+        time.sleep(RETRY_SECONDS)
 
 
 class LogEnds:

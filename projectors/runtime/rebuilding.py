@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 
 from projectors.runtime import set_aside, siblings
 from projectors.runtime.catching_up import CatchUp
 from projectors.runtime.digests import compared
 from projectors.runtime.loading import CHUNK_RECORDS
-from projectors.runtime.log_ends import LogEnds
+from projectors.runtime.log_ends import LogEnds, offsets_for_times
 from projectors.runtime.phases import timed
 from projectors.runtime.projection import PostgresProjection
 from projectors.runtime.rebuild import Progress, Rebuild, Refused, Report, alone, shape_of
@@ -224,7 +224,7 @@ def _offsets(bound: str, environment: Environment, ends: Mapping[Partition, int]
         return dict.fromkeys(ends, int(bound))
     moment = _moment(bound)
     if moment is not None:
-        return _at_time(moment, environment, ends)
+        return offsets_at(moment, environment, ends)
     found = {}
     for part in bound.split(","):
         where, _, offset = part.partition("=")
@@ -235,8 +235,11 @@ def _offsets(bound: str, environment: Environment, ends: Mapping[Partition, int]
     return found
 
 
-def _at_time(moment: datetime, environment: Environment, ends: Mapping[Partition, int]) -> dict[Partition, int]:
-    """The first offset of each partition that the log appended at that moment or later; its end where there is none."""
+def offsets_at(moment: datetime, environment: Environment, ends: Mapping[Partition, int]) -> dict[Partition, int]:
+    """The first offset of each partition that the log appended at that moment or later; its end where there is none.
+
+    Raises KafkaException where a partition does not answer: its end is not the state of that moment.
+    """
     consumer = Consumer(
         {
             "bootstrap.servers": environment.kafka_bootstrap_servers,
@@ -248,10 +251,10 @@ def _at_time(moment: datetime, environment: Environment, ends: Mapping[Partition
         # The log counts whole milliseconds: what it appended within the moment's own came before the moment.
         millis = -((EPOCH - moment) // timedelta(milliseconds=1))
         asked = [TopicPartition(environment.topic(each.topic), each.number, millis) for each in ends]
-        answered = consumer.offsets_for_times(asked, timeout=10.0)
+        answered = offsets_for_times(consumer, asked)
     finally:
         consumer.close()
     return {
-        each: place.offset if place.offset >= 0 else end
+        each: end if place.offset == OFFSET_END else place.offset
         for (each, end), place in zip(ends.items(), answered, strict=True)
     }

@@ -15,11 +15,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from confluent_kafka import KafkaException
 
 from projectors.counters.fold import PROJECTION
 from projectors.runtime.digests import compared, differing_buckets, digests
 from projectors.runtime.lag import wait_until_caught_up
 from projectors.runtime.log_ends import LogEnds
+from projectors.runtime.rebuilding import offsets_at
 from projectors.runtime.siblings import Phase, connect, siblings
 from projectors.runtime.stores.port import Partition
 from schemas.types import Event, PostLiked, UserErased
@@ -296,6 +298,14 @@ def test_a_state_of_the_past_without_those_erased_since(engine: Engine, workers:
     wait_until(20, lambda: engine.rows(f"select 1 from {whole['schema']}.reaction where actor_id = %s", later) == [])
     assert rookery(engine, "rebuild", "--drop", whole["schema"]) == {"dropped": whole["schema"]}
     assert [each["schema"] for each in rookery(engine, "rebuild", "--list")["schemas"]] == [report["schema"]]
+
+
+def test_a_partition_that_does_not_answer_for_a_time_is_not_taken_to_its_end(engine: Engine) -> None:
+    there, absent = Partition("posts", 0), Partition("posts", PARTITIONS)
+    now = datetime.now(UTC)
+    assert offsets_at(now, engine.environment, {there: 3}) == {there: 3}
+    with pytest.raises(KafkaException):
+        offsets_at(now, engine.environment, {there: 3, absent: 5})
 
 
 def test_nobody_who_is_erased_comes_back_by_swap_or_rollback(engine: Engine, workers: Workers) -> None:
