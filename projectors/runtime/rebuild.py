@@ -38,7 +38,7 @@ from projectors.runtime.prepare import index_statements, primary_keys, reading_g
 from projectors.runtime.projection import PostgresProjection
 from projectors.runtime.siblings import Kind, Phase, Sibling, connect, lock_number, place
 from projectors.runtime.stores.port import Partition
-from projectors.runtime.swap import Swapped, live_positions, swap
+from projectors.runtime.swap import Swapped, live_positions, older, swap
 from projectors.runtime.tasks import Task, run_all
 from schemas.codec import MalformedRecord
 from schemas.types import UserErased
@@ -234,8 +234,7 @@ class Rebuild:
         with self._connection.transaction():
             row = self._connection.execute("select clock_timestamp()").fetchone()
             began = row[0] if row else None
-            sets = ("erased",)
-            siblings.copy_erased(self._connection, projection.name, schema, sets)
+            siblings.copy_erased(self._connection, projection.name, schema, ("erased",))
             for table in tables:
                 self._connection.execute(f"drop table if exists {schema}.{table.name} cascade".encode())
             for statement in table_statements(projection, schema):
@@ -369,10 +368,16 @@ class Rebuild:
             time.sleep(0.2)
 
     def swap(self, sibling: Sibling, writer: CatchUp) -> Swapped:
-        """Puts the schema in the live one's place; the one that was kept from the last swap is dropped for it."""
-        old = f"{self.projection.name}_old"
-        if sibling.schema != old and siblings.exists(self._connection, old):
-            siblings.drop(self._connection, old)
+        """Puts the schema in the live one's place; then the one that was kept from the last swap is dropped.
+
+        Raises Refused where a schema of its name is none of ours.
+        """
+        old, aside = f"{self.projection.name}_old", older(self.projection.name)
+        for schema in (old, aside):
+            if siblings.exists(self._connection, schema) and siblings.found(self._connection, schema) is None:
+                raise Refused(f"there is a schema {schema} that no rebuild made: rename or drop it")
+        if siblings.exists(self._connection, aside):  # of a swap that was killed before it could drop it
+            siblings.drop(self._connection, aside)
         self.sweep(sibling)
 
         def advance(targets: Mapping[Partition, int], deadline: float) -> int:
@@ -391,7 +396,11 @@ class Rebuild:
                     siblings.write(self._connection, before)
 
         url = self._environment.read_database_url
-        return swap(self.projection, url, sibling.schema, writer.positions, advance, release)
+        swapped = swap(self.projection, url, sibling.schema, writer.positions, advance, release)
+        if siblings.exists(self._connection, aside):
+            with contextlib.suppress(psycopg.OperationalError):  # somebody reads it: the next swap drops it
+                siblings.drop(self._connection, aside)
+        return swapped
 
 
 def merge_tasks(projection: PostgresProjection, schema: str) -> list[Task]:

@@ -2,6 +2,7 @@
 
     counters_next                 being rebuilt, or rebuilt and waiting to be swapped in
     counters_old                  what was live before the last swap; a rollback swaps it back
+    counters_older                what was that before; dropped as soon as the swap has succeeded
     counters_asof_20261121t1200   the state as of a moment or of offsets, kept for reading
     counters_part_...             the same of a part of the log only
 

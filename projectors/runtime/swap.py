@@ -183,12 +183,18 @@ def take_receipts(connection: Connection[Any], projection: PostgresProjection, i
         )
 
 
+def older(live: str) -> str:
+    """Where the old schema steps aside to in a swap."""
+    return f"{live}_older"
+
+
 def _rename(connection: Connection[Any], live: str, incoming: str, old: str) -> None:
-    """A schema that is there under the old one's name has been moved away before, unless it is the one coming in."""
+    """A schema that is there under the old one's name steps aside, unless it is the one coming in: whoever swaps drops
+    it once the swap has succeeded, so that there is one to go back to at any moment."""
     outgoing = f"{live}_outgoing" if incoming == old else old
     said = found(connection, incoming)
     if incoming != old and exists(connection, old):
-        raise NotSwapped(f"{old} is there: `rookery rebuild {live} --drop {old}` drops it")
+        connection.execute(f"alter schema {old} rename to {older(live)}".encode())
     row = connection.execute(
         "select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = %s", (live,)
     ).fetchone()

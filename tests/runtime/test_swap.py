@@ -112,7 +112,7 @@ def connected(url: str, autocommit: bool = True) -> Connection[Any]:
 @pytest.fixture
 def stage(servers: Environment, scratch_database: str) -> Iterator[Stage]:
     with connected(scratch_database) as connection:
-        for schema in ("counters", "counters_next", "counters_old"):
+        for schema in ("counters", "counters_next", "counters_old", "counters_older"):
             connection.execute(f"drop schema if exists {schema} cascade".encode())
         with connection.transaction():
             for statement in (
@@ -207,3 +207,22 @@ def test_what_was_applied_before_the_swap_is_remembered_by_later_attempts(
             stage.work.swap(stage.sibling, writer)
         assert writer.released == 1 and stage.is_marked()
     writer.close()
+
+
+def test_there_is_one_to_go_back_to_until_the_swap_has_succeeded(
+    stage: Stage, servers: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swap, "ATTEMPTS_MAX", 1)
+    stage.connection.execute("create schema counters_old")
+    was_live = Sibling("counters_old", "counters", Kind.OLD, Phase.READY, began_at="before")
+    siblings.write(stage.connection, was_live)
+    writer = CatchUp(PROJECTION, replace(servers, read_database_url=stage.url), "counters_next")
+    with connected(stage.url, autocommit=False) as reader:
+        reader.execute("select from counters_next.position")
+        with pytest.raises(swap.NotSwapped):
+            stage.work.swap(stage.sibling, writer)
+    assert siblings.found(stage.connection, "counters_old") == was_live
+    stage.work.swap(stage.sibling, writer)
+    writer.close()
+    assert siblings.found(stage.connection, "counters_old") not in (None, was_live)
+    assert not siblings.exists(stage.connection, "counters_older")
