@@ -76,7 +76,7 @@ def swap(
                     old = _exchange(connection, projection, incoming, positions, advance, release, since)
                 return Swapped(time.monotonic() - began, attempt, old)
             except psycopg.errors.LockNotAvailable:
-                why = "a statement of a live worker held its position for longer than the lock is waited for"
+                why = "a statement held one of the tables for longer than the lock is waited for"
             except _Behind as behind:
                 why, much_is_parked = str(behind), much_is_parked or behind.much_is_parked
             time.sleep(PAUSE_SECONDS)
@@ -112,6 +112,7 @@ def _exchange(
     live, old = projection.name, f"{projection.name}_old"
     # Live workers wait from here on. The incoming schema is locked only once it has what it lacks.
     _lock(connection, live)
+    _lock_decisions(connection, live)
     deadline = time.monotonic() + CATCHING_UP_SECONDS_MAX
     at, stands = live_positions(connection, projection), positions()
     lacking = _ahead(at, stands)
@@ -147,6 +148,12 @@ def _in_time(step: Callable[[float], Any], deadline: float, what: str, much_is_p
 
 def _lock(connection: Connection[Any], schema: str) -> None:
     connection.execute(f"lock table {schema}.position in access exclusive mode".encode())
+
+
+def _lock_decisions(connection: Connection[Any], schema: str) -> None:
+    """What a person decides of parked records, or of a stopped projection, waits too, and then finds the new schema."""
+    for table in ("parked", "dropped", "breaker"):
+        connection.execute(f"lock table {schema}.{table} in share row exclusive mode".encode())
 
 
 def _require_equal(live: Offsets, incoming: Offsets) -> None:

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from psycopg import Connection, RawCursor
 
+from infra.cli.parked import DROP
 from projectors.counters.fold import PROJECTION, REACTION
 from projectors.runtime import set_aside, siblings, swap
 from projectors.runtime.apply import parameters, statement_for
@@ -226,3 +227,26 @@ def test_there_is_one_to_go_back_to_until_the_swap_has_succeeded(
     writer.close()
     assert siblings.found(stage.connection, "counters_old") not in (None, was_live)
     assert not siblings.exists(stage.connection, "counters_older")
+
+
+def test_what_a_person_decides_during_the_swap_is_decided(stage: Stage) -> None:
+    stage.park(1)
+    set_aside.follow(stage.connection, "counters", "counters_next")
+
+    def drop() -> None:
+        with connected(stage.url) as person:
+            values = {"topic": "engagement", "partition": 0, "offset": 1, "who": "a person", "why": "a test"}
+            person.execute(DROP.replace("{schema}", "counters").encode(), values)
+
+    dropping = threading.Thread(target=drop)
+
+    def release(deadline: float) -> None:
+        dropping.start()
+        wait_until(20, lambda: stage.waits() or not dropping.is_alive())
+
+    swap.swap(PROJECTION, stage.url, "counters_next", stage.positions, stage.advance, release)
+    dropping.join(20)
+    rows = stage.connection.execute(
+        "select (select count(*) from counters.parked), (select count(*) from counters.dropped)"
+    ).fetchall()
+    assert rows == [(0, 1)]
