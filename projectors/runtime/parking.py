@@ -365,8 +365,10 @@ class Parking:
         place = record.place
         again = await self._as_it_is_now(record)
         changes: Any = again
+        at = self._holdings.applied.get(place)
+        if at is None or self._holdings.epochs.get(place) != epoch:
+            return False  # revoked meanwhile: whoever has the partition now looks after it
         if not isinstance(again, Parked):
-            at = self._holdings.applied[place]
             step, aside = Advance(place, at, at, epoch), Aside(released=(record.record_offset,))
             try:
                 outcome = await self._store.apply_aside(step, changes, aside)

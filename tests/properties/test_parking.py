@@ -8,7 +8,7 @@ which tests/integration/test_parking.py shows.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -28,11 +28,12 @@ from projectors.runtime.stores.port import Advance, Outcome, Partition, Unstorab
 from projectors.runtime.worker import Fetched, Holdings, Worker
 from schemas.catalogue import event_schemas
 from schemas.codec import Codec
-from schemas.types import Event, UserErased
+from schemas.types import Event, PostLiked, UserErased
 from shared.kafka import record_key
 from tests.properties.histories import delivered_histories
 from tests.properties.interpretation import Tables
 from tests.properties.projections import POSTGRES_PROJECTIONS, PROJECTION_NAMES
+from tests.runtime.engine import NOON, Ids
 from tests.schemas.events import plainly, unsealed
 
 HERE = Partition("engagement", 0)
@@ -48,9 +49,13 @@ class Record(NamedTuple):
 
 
 class Reader:
-    """Decodes with the real codec, text as it stands."""
+    """Decodes with the real codec, text as it stands; `meanwhile` is called where a real one waits for keys."""
 
-    async def load_keys(self, values: Sequence[bytes]) -> None: ...
+    def __init__(self) -> None:
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def load_keys(self, values: Sequence[bytes]) -> None:
+        self.meanwhile()
 
     def require_subject(self, value: bytes) -> None: ...
 
@@ -123,7 +128,8 @@ class System:
         self.lot = Lot()
         self.store: Any = Store(Tables(self.projection.tables), self.lot, self.faults)
         self.holdings = Holdings({HERE: 1}, {HERE: 0})
-        reader, lot = Reader(), self.lot
+        self.reader = reader = Reader()
+        lot = self.lot
         self.parking = Parking(self.projection, self.store, reader, lot, self.holdings, SETTINGS)  # type: ignore[arg-type]
         projector = Projector(self.projection, self.store, reader)  # type: ignore[arg-type]
         self.worker = Worker(projector, self.holdings, lambda error: None, self.parking)
@@ -237,6 +243,24 @@ def test_a_retry_after_the_fault_is_mended_gives_what_the_log_says(
         done = [event for event in system.store.order if key in parking_keys(event)]
         assert [event for event in done if not isinstance(event, UserErased)] == in_log
     assert not system.parking.unmoved()
+
+
+def test_a_partition_that_is_revoked_during_a_retry_is_left_to_its_next_owner() -> None:
+    ids = Ids()
+    like = PostLiked(
+        event_id=ids(), occurred_at=NOON, subject_id=ids(), post_id=ids(), post_author_id=ids(), reaction="like"
+    )
+    faults = {like.event_id: UNFOLDABLE}
+    system = System("counters", faults)
+
+    async def run() -> None:
+        await system.deliver(records_of([[like]], faults))
+        system.reader.meanwhile = system.holdings.forget
+        await system.mend()
+
+    asyncio.run(run())
+    assert [each.attempts for each in system.lot.lying.values()] == [1]
+    assert system.store.order == []
 
 
 @pytest.mark.parametrize("name", PROJECTION_NAMES)
