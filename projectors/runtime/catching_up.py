@@ -217,6 +217,7 @@ def sweep(projection: PostgresProjection, environment: Environment, sibling: Sib
                 connection.execute(
                     f"update {schema}.erased set done_at = clock_timestamp() where done_at is null".encode()
                 )
+                set_aside.forget_dropped(connection, schema)
             return row[0] if row else 0
 
     async def swept() -> int:

@@ -13,11 +13,14 @@ import psycopg
 from pytest import MonkeyPatch
 
 from projectors.counters.fold import COMMENT, POST, PROJECTION, REACTION
-from projectors.runtime import erasure
+from projectors.runtime import erasure, set_aside, siblings
 from projectors.runtime.apply import parameters, statement_for
 from projectors.runtime.changes import Changes
 from projectors.runtime.erasure import Sweeper
 from projectors.runtime.log_ends import LogEnds
+from projectors.runtime.parking_lot import POISON, Parked
+from projectors.runtime.rebuild import Rebuild
+from projectors.runtime.siblings import Kind, connect
 from projectors.runtime.stores import postgres
 from projectors.runtime.stores.port import Advance, Fence, Outcome, Partition
 from projectors.runtime.stores.postgres import PostgresStore
@@ -223,3 +226,23 @@ def test_the_sweepers_statement_is_valid_for_every_table(counters: Engine) -> No
             for table, column in swept:
                 row = connection.execute(sweeper.statement(name, table, column).encode(), ([],)).fetchone()
                 assert row == (0,)
+
+
+def test_an_unfinished_rebuild_keeps_no_parked_bytes_of_the_erased(counters: Engine) -> None:
+    ids = Ids()
+    ann, ben = ids.many(2)
+    with connect(counters.environment.read_database_url) as connection:
+        parked = [
+            Parked("engagement", 0, offset, ("key",), POISON, None, None, person, b"key", b"value", "", "")
+            for offset, person in enumerate((ann, ben))
+        ]
+        set_aside.park(connection, "counters", ENGAGEMENT, parked)
+        work = Rebuild(PROJECTION, counters.environment, connection, lambda *_: None)
+        loading, _ = work.begin_or_resume(Kind.NEXT, "counters_next", {ENGAGEMENT: (0, 2)})
+        try:
+            assert [each.subject_id for each in set_aside.lying(connection, "counters_next")] == [ann, ben]
+            connection.execute("insert into counters.erased (user_id, event_id) values (%s, %s)", (ann, ids()))
+            work.sweep(loading)
+            assert [each.subject_id for each in set_aside.lying(connection, "counters_next")] == [ben]
+        finally:
+            siblings.drop(connection, "counters_next")
