@@ -24,6 +24,7 @@ from projectors.runtime.changes import CountTable, Table
 from projectors.runtime.parking_lot import parking_ddl
 from projectors.runtime.position import position_ddl
 from projectors.runtime.projection import PostgresProjection, Projection, RedisProjection
+from projectors.runtime.siblings import live_comment, shape_of
 from shared.environment import Environment, environment
 
 # Frames and their sequences outlive every rebuild, so they lie outside the projections' schemas.
@@ -48,8 +49,11 @@ async def prepare(environment: Environment, projections: Sequence[Projection]) -
                 await connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
                 for projection in of_postgres:
                     name = projection.name
+                    is_new = await _is_absent(connection, name)
                     for statement in (*table_statements(projection, name), *index_statements(projection, name)):
                         await connection.execute(statement.encode())
+                    if is_new:
+                        await connection.execute(live_comment(name, shape_of(projection)))
                     await _grant(connection, projection.name, environment)
                     if projection.name == "notifications" and DELIVERY_SQL.exists():
                         await connection.execute(DELIVERY_SQL.read_bytes())
@@ -133,6 +137,11 @@ def reading_grants(schema: str, environment: Environment) -> sql.Composed:
         "grant usage on schema {schema} to {role}; grant select on all tables in schema {schema} to {role};"
         "alter default privileges in schema {schema} grant select on tables to {role}"
     ).format(**names)
+
+
+async def _is_absent(connection: AsyncConnection[Any], schema: str) -> bool:
+    found = await connection.execute("select 1 from pg_namespace where nspname = %s", (schema,))
+    return await found.fetchone() is None
 
 
 async def _grant(connection: AsyncConnection[Any], schema: str, environment: Environment) -> None:

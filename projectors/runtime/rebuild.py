@@ -10,7 +10,6 @@ time: an advisory lock of the session is what a second one is refused by.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import subprocess
@@ -21,7 +20,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -36,7 +34,7 @@ from projectors.runtime.loading import CHUNK_RECORDS, Segment, enter, segments_o
 from projectors.runtime.log_ends import LogEnds
 from projectors.runtime.prepare import index_statements, primary_keys, reading_grants, table_statements
 from projectors.runtime.projection import PostgresProjection
-from projectors.runtime.siblings import Kind, Phase, Sibling, connect, lock_number, place
+from projectors.runtime.siblings import Kind, Phase, Sibling, connect, lock_number, place, shape_of
 from projectors.runtime.stores.port import Partition
 from projectors.runtime.swap import Swapped, live_positions, older, swap
 from projectors.runtime.tasks import Task, run_all
@@ -95,15 +93,6 @@ def alone(
                 raise Refused(f"another rebuild or rollback of {projection} is running: wait for it, or stop it")
             time.sleep(0.1)
         yield connection
-
-
-def shape_of(projection: PostgresProjection) -> str:
-    """What decides a projection's rows: its tables, its declarations, its fold. Another shape needs another rebuild."""
-    source = sys.modules[projection.fold.__module__].__file__
-    told = hashlib.sha256(projection.tables_sql.read_bytes())
-    told.update(repr((projection.tables, projection.count_tables, projection.topics)).encode())
-    told.update(Path(source).read_bytes() if source else b"")
-    return told.hexdigest()[:16]
 
 
 class Rebuild:

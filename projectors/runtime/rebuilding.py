@@ -16,8 +16,8 @@ from projectors.runtime.loading import CHUNK_RECORDS
 from projectors.runtime.log_ends import LogEnds, offsets_for_times
 from projectors.runtime.phases import timed
 from projectors.runtime.projection import PostgresProjection
-from projectors.runtime.rebuild import Progress, Rebuild, Refused, Report, alone, shape_of
-from projectors.runtime.siblings import Kind, Phase, Sibling, connect, partition_at, stamp
+from projectors.runtime.rebuild import Progress, Rebuild, Refused, Report, alone
+from projectors.runtime.siblings import Kind, Phase, Sibling, connect, partition_at, shape_of, stamp
 from projectors.runtime.stores.port import Partition
 from shared.environment import Environment
 

@@ -13,17 +13,21 @@ the schema goes.
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import Connection, sql
 
+from projectors.runtime.projection import PostgresProjection
 from projectors.runtime.stores.port import Partition
 
+_SHAPE = "rebuilt as "
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
 
 
@@ -62,6 +66,25 @@ class Sibling:
 
     def at(self, phase: Phase, **changes: Any) -> "Sibling":
         return replace(self, phase=phase, **changes)
+
+
+def shape_of(projection: PostgresProjection) -> str:
+    """What decides a projection's rows: its tables, its declarations, its fold. Another shape needs another rebuild."""
+    source = sys.modules[projection.fold.__module__].__file__
+    told = hashlib.sha256(projection.tables_sql.read_bytes())
+    told.update(repr((projection.tables, projection.count_tables, projection.topics)).encode())
+    told.update(Path(source).read_bytes() if source else b"")
+    return told.hexdigest()[:16]
+
+
+def live_comment(schema: str, shape: str) -> sql.Composed:
+    """What notes in a live schema's comment the shape that it was made in, for a rollback to know."""
+    return sql.SQL("comment on schema {} is {}").format(sql.Identifier(schema), sql.Literal(_SHAPE + shape))
+
+
+def live_shape(comment: str | None) -> str:
+    """The shape that a live schema's comment tells; empty where it tells none."""
+    return comment.removeprefix(_SHAPE) if comment is not None and comment.startswith(_SHAPE) else ""
 
 
 def lock_number(*names: str) -> int:

@@ -15,12 +15,23 @@ from functools import partial
 from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
+from psycopg import Connection
 
 from projectors.runtime.apply import has_gone
 from projectors.runtime.projection import PostgresProjection
 from projectors.runtime.set_aside import take_along
-from projectors.runtime.siblings import Kind, Phase, Sibling, connect, exists, found, offsets_of, write
+from projectors.runtime.siblings import (
+    Kind,
+    Phase,
+    Sibling,
+    connect,
+    exists,
+    found,
+    live_comment,
+    live_shape,
+    offsets_of,
+    write,
+)
 from projectors.runtime.stores.port import Partition
 
 LOCK_TIMEOUT_SECONDS = 0.4
@@ -29,7 +40,6 @@ CATCHING_UP_SECONDS_MAX = 0.5
 NEVER = float("inf")
 ATTEMPTS_MAX = 60
 PAUSE_SECONDS = 0.1
-SHAPE = "rebuilt as "  # the live schema's comment: what shape it has, for a rollback to know
 
 Offsets = Mapping[Partition, int]
 
@@ -208,12 +218,8 @@ def _rename(connection: Connection[Any], live: str, incoming: str, old: str) -> 
     now = datetime.now(UTC).isoformat(timespec="seconds")
     connection.execute(f"alter schema {live} rename to {outgoing}".encode())
     connection.execute(f"alter schema {incoming} rename to {live}".encode())
-    connection.execute(
-        sql.SQL("comment on schema {} is {}").format(
-            sql.Identifier(live), sql.Literal(SHAPE + (said.shape if said is not None else ""))
-        )
-    )
+    connection.execute(live_comment(live, said.shape if said is not None else ""))
     if outgoing != old:
         connection.execute(f"alter schema {outgoing} rename to {old}".encode())
-    shape = row[0].removeprefix(SHAPE) if row and row[0] and row[0].startswith(SHAPE) else ""
+    shape = live_shape(row[0] if row else None)
     write(connection, Sibling(old, live, Kind.OLD, Phase.READY, began_at=now, shape=shape, ended_at=now))

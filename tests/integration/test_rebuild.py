@@ -22,7 +22,7 @@ from projectors.runtime.digests import compared, differing_buckets, digests
 from projectors.runtime.lag import wait_until_caught_up
 from projectors.runtime.log_ends import LogEnds
 from projectors.runtime.rebuilding import offsets_at
-from projectors.runtime.siblings import Phase, connect, siblings
+from projectors.runtime.siblings import Phase, connect, shape_of, siblings
 from projectors.runtime.stores.port import Partition
 from schemas.types import Event, PostLiked, UserErased
 from shared.environment import REPOSITORY, Environment
@@ -321,6 +321,9 @@ def test_nobody_who_is_erased_comes_back_by_swap_or_rollback(engine: Engine, wor
     assert_swept(engine)
     rookery(engine, "rebuild", "counters", "--swap")
     assert rows_of(engine, "counters", known_to_live) == 0
+    # Which version made the very first schema is known too, so that another one refuses to go back to it.
+    with connect(engine.environment.read_database_url) as connection:
+        assert [(each.schema, each.shape) for each in siblings(connection)] == [("counters_old", shape_of(PROJECTION))]
     # Erased between the swap and the way back: the former schema has never heard of it.
     later = town.people[1]
     assert rows_of(engine, "counters_old", later) > 0
