@@ -32,12 +32,13 @@ from projectors.runtime.changes import Changes, CountTable, Table
 from projectors.runtime.digests import Comparison, compare, compared, digests
 from projectors.runtime.loading import CHUNK_RECORDS, Segment, enter, segments_of
 from projectors.runtime.log_ends import LogEnds
-from projectors.runtime.prepare import index_statements, primary_keys, reading_grants, table_statements
+from projectors.runtime.merging import merge_tasks
+from projectors.runtime.prepare import reading_grants, table_statements
 from projectors.runtime.projection import PostgresProjection
 from projectors.runtime.siblings import Kind, Phase, Sibling, connect, lock_number, place, shape_of
 from projectors.runtime.stores.port import Partition
 from projectors.runtime.swap import Swapped, live_positions, older, swap
-from projectors.runtime.tasks import Task, run_all
+from projectors.runtime.tasks import run_all
 from schemas.codec import MalformedRecord
 from schemas.types import UserErased
 from shared.environment import REPOSITORY, Environment
@@ -47,6 +48,7 @@ BULK_RECORDS_MIN = 200_000  # a smaller rest is caught up with by the live state
 CAUGHT_UP_RECORDS = 500
 WAIT_FOR_LIVE_SECONDS = 60.0
 ORPHAN_SECONDS_MAX = 60.0
+UNBOUND = "now"  # what a state says of its end that was asked for without one
 LOCK_SECONDS_MAX = 2.0  # a live worker may be sweeping a sibling, which is short
 
 Spans = Mapping[Partition, tuple[int, int]]
@@ -138,7 +140,8 @@ class Rebuild:
         known = siblings.found(self._connection, schema)
         if known is None and siblings.exists(self._connection, schema):
             raise Refused(f"there is a schema {schema} that no rebuild made: rename or drop it")
-        if known is not None and known.shape == shape and not known.released and self._is_whole(known):
+        usable = known is not None and known.shape == shape and not known.released
+        if known is not None and usable and self._is_whole(known) and self._ends_there(known, spans):
             return known, True
         if known is not None:
             siblings.drop(self._connection, schema)
@@ -163,6 +166,27 @@ class Rebuild:
             return True
         row = self._connection.execute(f"select count(*) from {sibling.schema}.{staging.SEGMENT}".encode()).fetchone()
         return row is not None and row[0] > 0
+
+    def _ends_there(self, sibling: Sibling, spans: Spans) -> bool:
+        """Whether a state of the past ends where it would if it were made now; one that has no bound of its own and is
+        not whole yet goes on to where the log ended when it was begun."""
+        if sibling.kind is Kind.NEXT:
+            return True
+        if sibling.phase is Phase.READY:
+            ends = siblings.offsets_of(self._connection, sibling.schema)
+        elif sibling.until == UNBOUND:
+            return True
+        else:
+            ends = {each: end for each, (_, end) in self.segment_spans(sibling.schema).items()}
+        return ends == {each: end for each, (_, end) in spans.items()}
+
+    def segment_spans(self, schema: str) -> dict[Partition, tuple[int, int]]:
+        """What part of each partition an unfinished schema is made of."""
+        rows = self._connection.execute(
+            f"""select topic, partition, min(first_offset), max(until_offset)
+                  from {schema}.{staging.SEGMENT} group by 1, 2""".encode()
+        ).fetchall()
+        return {Partition(topic, number): (first, until) for topic, number, first, until in rows}
 
     def _add_segments(self, schema: str, spans: Spans) -> None:
         rows = [
@@ -195,10 +219,7 @@ class Rebuild:
 
     def _extend(self, schema: str) -> bool:
         """Adds segments up to where the live schema is now, if that is worth while."""
-        rows = self._connection.execute(
-            f"select topic, partition, max(until_offset) from {schema}.{staging.SEGMENT} group by 1, 2".encode()
-        ).fetchall()
-        until = {Partition(topic, number): offset for topic, number, offset in rows}
+        until = {each: end for each, (_, end) in self.segment_spans(schema).items()}
         spans = {each: (until[each], end) for each, (_, end) in self.live_spans().items() if end > until.get(each, end)}
         if sum(end - first for first, end in spans.values()) < BULK_RECORDS_MIN:
             return False
@@ -390,42 +411,6 @@ class Rebuild:
             with contextlib.suppress(psycopg.OperationalError):  # somebody reads it: the next swap drops it
                 siblings.drop(self._connection, aside)
         return swapped
-
-
-def merge_tasks(projection: PostgresProjection, schema: str) -> list[Task]:
-    """The statements that make a schema of what is staged, each with those that must come before it."""
-    merges = {
-        table.name: [
-            Task(f"{table.name} {share + 1}", staging.merge_sql(projection, schema, table, share, shares))
-            for shares in (staging.shares_of(table),)
-            for share in range(shares)
-        ]
-        for table in projection.tables
-    }
-    tasks = [task for each in merges.values() for task in each]
-    made = {name: tuple(task.name for task in each) for name, each in merges.items()}
-    for table in projection.tables:
-        tasks.append(Task(f"analyze {table.name}", f"analyze {schema}.{table.name}", made[table.name]))
-        made[table.name] += (f"analyze {table.name}",)
-    # The longer its key the more rows a table of counts has: it is begun first.
-    for counts in sorted(projection.count_tables, key=lambda each: -len(each.key)):
-        sources = {table.name for table in projection.tables for count in table.counts if count.into == counts.name}
-        after = tuple(name for source in sorted(sources) for name in made[source])
-        statement = staging.count_sql(projection, schema, counts)
-        if statement:
-            tasks.append(Task(counts.name, statement, after))
-        tasks.append(
-            Task(f"analyze {counts.name}", f"analyze {schema}.{counts.name}", (counts.name,) if statement else ())
-        )
-        made[counts.name] = (f"analyze {counts.name}",)
-    every: list[Table | CountTable] = [*projection.tables, *projection.count_tables]
-    keys = primary_keys(projection)
-    for each in every:
-        index = f"create unique index {each.name}_pkey on {schema}.{each.name} ({', '.join(keys[each.name])})"
-        tasks.append(Task(f"index {each.name}_pkey", index, made[each.name]))
-    for statement, table_name in index_statements(projection, schema).items():
-        tasks.append(Task(f"index {statement.split()[5]}", statement, made[table_name]))
-    return tasks
 
 
 def _erasures(codec: BulkCodec, values: Sequence[bytes]) -> Iterator[UserErased]:

@@ -16,7 +16,7 @@ from projectors.runtime.loading import CHUNK_RECORDS
 from projectors.runtime.log_ends import LogEnds, offsets_for_times
 from projectors.runtime.phases import timed
 from projectors.runtime.projection import PostgresProjection
-from projectors.runtime.rebuild import Progress, Rebuild, Refused, Report, alone
+from projectors.runtime.rebuild import UNBOUND, Progress, Rebuild, Refused, Report, alone
 from projectors.runtime.siblings import Kind, Phase, Sibling, connect, partition_at, shape_of, stamp
 from projectors.runtime.stores.port import Partition
 from shared.environment import Environment
@@ -63,8 +63,10 @@ def rebuild(request: Request, environment: Environment, progress: Progress) -> R
         kind, schema, spans = _planned(request, environment, work)
         report = Report(name, schema)
         with timed(report.seconds, "loading"):
-            until = request.until or ("now" if kind is not Kind.NEXT else "")
+            until = request.until or (UNBOUND if kind is not Kind.NEXT else "")
             sibling, report.resumed = work.begin_or_resume(kind, schema, spans, until)
+            if kind is not Kind.NEXT and sibling.phase is not Phase.READY:
+                spans = work.segment_spans(schema)
             report.records = sum(end - first for first, end in spans.values())
             if sibling.phase is Phase.LOADING:
                 sibling = work.load(sibling)

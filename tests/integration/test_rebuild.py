@@ -18,9 +18,11 @@ import pytest
 from confluent_kafka import KafkaException
 
 from projectors.counters.fold import PROJECTION
+from projectors.runtime import set_aside
 from projectors.runtime.digests import compared, differing_buckets, digests
 from projectors.runtime.lag import wait_until_caught_up
 from projectors.runtime.log_ends import LogEnds
+from projectors.runtime.parking_lot import POISON, Parked
 from projectors.runtime.rebuilding import offsets_at
 from projectors.runtime.siblings import Phase, connect, shape_of, siblings
 from projectors.runtime.stores.port import Partition
@@ -33,7 +35,7 @@ from tests.runtime.engine import PARTITIONS, Engine, Ids, Log, own_engine
 from tests.runtime.history import Town, counted, recounted
 from tests.runtime.workers import Workers, wait_until
 
-DONE, REFUSED, DIFFERENT = 0, 2, 3
+DONE, REFUSED, DIFFERENT, UNFINISHED = 0, 2, 3, 4
 
 # A rebuild that stops for good once a phase is so far.
 HELD = """
@@ -365,6 +367,35 @@ def test_what_has_no_sense_is_refused_and_nothing_is_made(engine: Engine) -> Non
     estimate = rookery(engine, "rebuild", "counters", "--dry-run")
     assert estimate["records"] == 0 and estimate["partitions"] == 3 * PARTITIONS
     assert rookery(engine, "rebuild", "--list")["schemas"] == []
+
+
+def test_a_bound_beyond_the_log_is_asked_for_anew_once_it_has_grown(engine: Engine) -> None:
+    town, log = Town(Ids(28), 20), Log(engine.environment)
+    events = list(town.events(200))
+    log.append(events)
+    for arguments in (("--until", "100000"), ("--from", "0", "--keep")):
+        assert rookery(engine, "rebuild", "counters", *arguments)["records"] == len(events)
+        again = rookery(engine, "rebuild", "counters", *arguments)
+        assert again["resumed"] is True and again["records"] == len(events)
+        log.append(more := list(town.events(100)))
+        events += more
+        grown = rookery(engine, "rebuild", "counters", *arguments)
+        assert grown["resumed"] is False and grown["records"] == len(events)
+        assert counted_in(engine, grown["schema"]) == recounted(events)
+
+
+def test_a_registry_that_is_away_is_told_in_one_line(engine: Engine) -> None:
+    record = Parked("posts", 0, 7, ("key",), POISON, None, None, None, b"key", b"no event", "", "")
+    with connect(engine.environment.read_database_url) as connection:
+        set_aside.park(connection, "counters", Partition("posts", 0), [record])
+    for arguments, status in (
+        (("rebuild", "counters"), UNFINISHED),
+        (("repair", "counters", "--key", str(UUID(int=7))), UNFINISHED),
+        (("parked", "show", "counters/posts/0/7"), 1),
+    ):
+        done = event_logs.rookery(engine, *arguments, SCHEMA_REGISTRY_URL="http://127.0.0.1:9")
+        assert (done.returncode, done.stdout) == (status, b"")
+        assert "Connect" in done.stderr.decode() or "refused" in done.stderr.decode()
 
 
 def test_a_part_of_the_log_is_kept_apart(engine: Engine) -> None:
