@@ -21,10 +21,7 @@ READER_GONE = 141  # as the shell shows a program that wrote into a closed pipe
 @contextmanager
 def one_line() -> Iterator[None]:
     """Turns what servers' clients raise into errors an operator can act on; raises LocalError and typer.Exit alone."""
-    import httpx2
-    import psycopg
-    from confluent_kafka import KafkaException
-    from confluent_kafka.schema_registry.error import SchemaRegistryError
+    from infra.cli.trouble import KAFKA, POSTGRES, REGISTRY
 
     try:
         yield
@@ -37,11 +34,11 @@ def one_line() -> Iterator[None]:
         # What is still buffered has nowhere to go either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(READER_GONE) from None
-    except (KafkaException, TimeoutError) as error:
+    except KAFKA as error:
         raise LocalError(f"Kafka: {_first_line(error)}: is it up (`rookery status`)?") from error
-    except (httpx2.HTTPError, SchemaRegistryError) as error:
+    except REGISTRY as error:
         raise LocalError(f"schema registry: {_first_line(error)}: is it up (`rookery status`)?") from error
-    except psycopg.Error as error:
+    except POSTGRES as error:
         raise LocalError(f"PostgreSQL: {_first_line(error)}: is it up (`rookery status`)?") from error
     except OSError as error:
         raise LocalError(str(error)) from error

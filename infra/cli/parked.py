@@ -266,11 +266,14 @@ def _one(connection: psycopg.Connection[Any], place: Place) -> dict[str, Any]:
 
 def _decoded(place: Place, value: Any) -> dict[str, Any]:
     """The event as far as its bytes can be read, sealed fields closed, and what its fold says of it here and now."""
+    from infra.cli.trouble import REGISTRY
     from schemas.codec import MalformedRecord, UnknownEventType
     from schemas.registration import open_codec
 
     try:
         event = open_codec(environment().schema_registry_url).decode(bytes(value))
+    except REGISTRY as error:
+        raise LocalError(f"schema registry: {str(error).strip()}: is it up (`rookery status`)?") from error
     except (MalformedRecord, UnknownEventType) as error:
         return {"event": None, "undecodable": str(error)}
     read = {"event": {"type": type(event).__name__, **msgspec.to_builtins(event)}}

@@ -13,13 +13,12 @@ from typing import Annotated, Any
 
 import psycopg
 import typer
-from confluent_kafka import KafkaException
-from confluent_kafka.schema_registry.error import SchemaRegistryError
 from psycopg import Connection, sql
 from rich.markup import escape
 from rich.table import Table
 
 from infra.cli.output import duration, print_json, progress, say, screen
+from infra.cli.trouble import TROUBLE
 from projectors.catalogue import projection_named
 from projectors.feed.fold import PROJECTION as FEED
 from projectors.runtime import siblings
@@ -32,22 +31,11 @@ from projectors.runtime.rebuilding import rebuild as run_rebuild
 from projectors.runtime.rebuilding import rollback as run_rollback
 from projectors.runtime.swap import NotSwapped
 from shared.environment import environment
-from shared.feed_store import FeedUnavailable
 
 DONE, REFUSED, DIFFERENT, UNFINISHED = 0, 2, 3, 4
 SAY_SECONDS = 2.0
 FEEDS_COMPARED = 100
-OPERATIONAL = (
-    psycopg.Error,
-    KafkaException,
-    SchemaRegistryError,
-    TimeoutError,
-    ConnectionError,
-    Unfinished,
-    PositionMoved,
-    NotSwapped,
-    FeedUnavailable,
-)
+OPERATIONAL = (*TROUBLE, Unfinished, PositionMoved, NotSwapped)
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Name = Annotated[str, typer.Argument(help="A projection in PostgreSQL, such as counters.", show_default=False)]
@@ -295,13 +283,13 @@ def _exits() -> Iterator[None]:
     """Turns what can go wrong into one message and the exit status that says what to do."""
     try:
         yield
-    except (Refused, LookupError, ValueError) as error:
-        say(f"[bold red]refused[/] {escape(str(error.args[0] if error.args else error))}")
-        sys.exit(REFUSED)
-    except OPERATIONAL as error:
+    except OPERATIONAL as error:  # first, as an unknown type of event is a LookupError too
         say(f"[bold red]unfinished[/] {type(error).__name__}: {escape(str(error).strip())}")
         say("what is done is kept: the same command goes on from there")
         sys.exit(UNFINISHED)
+    except (Refused, LookupError, ValueError) as error:
+        say(f"[bold red]refused[/] {escape(str(error.args[0] if error.args else error))}")
+        sys.exit(REFUSED)
 
 
 def _show_estimate(found: dict[str, Any], as_json: bool) -> None:

@@ -9,24 +9,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
 
-import psycopg
 import typer
-from confluent_kafka import KafkaException
-from confluent_kafka.schema_registry.error import SchemaRegistryError
-from redis import RedisError
 from rich.markup import escape
 
 from infra.cli.output import print_json, say, screen
 from infra.cli.rebuild import DIFFERENT, REFUSED, UNFINISHED, Told
+from infra.cli.trouble import TROUBLE
 from projectors.catalogue import projection_named
 from projectors.runtime.projection import PostgresProjection, RedisProjection
 from projectors.runtime.repairing import Difference, NotRepairable, NotRepaired, Repair
 from projectors.runtime.repairing import repair as run_repair
 from projectors.runtime.row_scope import Scope
-from schemas.codec import UnknownEventType
-from schemas.registration import RegistryAway
 from shared.environment import environment
-from shared.feed_store import FeedUnavailable
 
 SHOWN_MAX = 50
 TEXT_MAX = 60
@@ -106,21 +100,10 @@ def _short(value: Any) -> str:
 def _exits() -> Iterator[None]:
     try:
         yield
-    except (NotRepairable, LookupError, ValueError) as error:
-        if isinstance(error, UnknownEventType):
-            _end("unfinished", str(error), UNFINISHED)
-        _end("refused", str(error.args[0] if error.args else error), REFUSED)
-    except (
-        NotRepaired,
-        psycopg.Error,
-        KafkaException,
-        SchemaRegistryError,
-        RegistryAway,
-        RedisError,
-        FeedUnavailable,
-        TimeoutError,
-    ) as error:
+    except (NotRepaired, *TROUBLE) as error:  # first, as an unknown type of event is a LookupError too
         _end("unfinished", f"{type(error).__name__}: {str(error).strip()}", UNFINISHED)
+    except (NotRepairable, LookupError, ValueError) as error:
+        _end("refused", str(error.args[0] if error.args else error), REFUSED)
 
 
 def _end(what: str, message: str, status: int) -> None:
