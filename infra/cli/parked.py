@@ -303,9 +303,10 @@ def _show_list(found: Sequence[dict[str, Any]], dropped: bool) -> None:
     for each in found[:SHOWN_MAX]:
         kind = each["event_type"] or "no event"
         if dropped:
-            table.add_row(each["id"], kind, f"{each['dropped_at']:%Y-%m-%d %H:%M}", each["dropped_by"], each["why"])
+            by, why = escape(each["dropped_by"]), escape(each["why"])
+            table.add_row(each["id"], kind, f"{each['dropped_at']:%Y-%m-%d %H:%M}", by, why)
         else:
-            keys = ", ".join(each["keys"])
+            keys = escape(", ".join(each["keys"]))
             table.add_row(each["id"], kind, each["state"], str(each["attempts"]), keys, escape(each["reason"]))
     if found:
         screen.print(table)

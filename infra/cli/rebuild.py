@@ -77,7 +77,7 @@ def rebuild(
     changed: Annotated[
         list[str] | None, typer.Option(help="table.column or table that this version changes: not compared.")
     ] = None,
-    processes: Annotated[int, typer.Option(help="How many load at once; 0: one for each core, 4 at most.")] = 0,
+    processes: Annotated[int, typer.Option(min=0, help="How many load at once; 0: one for each core, 4 at most.")] = 0,
     chunk_records: Annotated[int, typer.Option(min=1, hidden=True)] = CHUNK_RECORDS,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what there is to do, and change nothing.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the schemas beside the live ones.")] = False,
@@ -95,6 +95,8 @@ def rebuild(
     with _exits():
         if list_:
             return _list(projection, as_json)
+        if drop and dry_run:
+            raise Refused("--drop drops, whatever else is asked for: leave --dry-run out")
         if drop:
             return _drop(drop, as_json)
         if projection == FEED.name:
@@ -330,10 +332,10 @@ def _show_comparison(report: Report) -> None:
         screen.print(f"[green]verified[/]: {rows:,} rows of {len(comparison.rows)} tables are the live ones")
     for each in comparison.first:
         key = ", ".join(f"{name}={value}" for name, value in each.key.items())
-        screen.print(f"[red]differs[/] {each.table}, first at {key}:")
-        screen.print(f"    live {_side(each.live)}; rebuilt {_side(each.rebuilt)}")
+        screen.print(f"[red]differs[/] {each.table}, first at {escape(key)}:")
+        screen.print(escape(f"    live {_side(each.live)}; rebuilt {_side(each.rebuilt)}"))
     if comparison.changed:
-        screen.print(f"not compared, changed by this version: {', '.join(comparison.changed)}")
+        screen.print(f"not compared, changed by this version: {escape(', '.join(comparison.changed))}")
 
 
 def _side(values: Any) -> str:

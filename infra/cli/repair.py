@@ -69,7 +69,7 @@ def _show(report: Repair) -> None:
         screen.print(f"{table}: {len(differences):,} wrong{rows}")
         for each in differences[:SHOWN_MAX]:
             key = ", ".join(f"{name}={value}" for name, value in each.key.items())
-            screen.print(f"  {key}", soft_wrap=True)
+            screen.print(escape(f"  {key}"), soft_wrap=True)
             screen.print(escape(f"    {_side(each.before)} -> {_side(each.after)}"), soft_wrap=True)
         if len(differences) > SHOWN_MAX:
             screen.print(f"  and {len(differences) - SHOWN_MAX:,} more (--json names all)")

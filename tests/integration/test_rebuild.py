@@ -248,7 +248,7 @@ def test_a_difference_is_found_and_its_key_named(engine: Engine, workers: Worker
     assert_caught_up(engine, workers)
     assert_swept(engine)
     [(post, actor)] = engine.rows("select post_id, actor_id from counters.reaction where active order by 1, 2 limit 1")
-    engine.execute(f"update counters.reaction set reaction = 'sad' where (post_id, actor_id) = ('{post}', '{actor}')")
+    engine.execute(f"update counters.reaction set reaction = '[/b]' where (post_id, actor_id) = ('{post}', '{actor}')")
     [(other,)] = engine.rows("select post_id from counters.post_count where likes > 1 order by 1 limit 1")
     engine.execute(f"update counters.post_count set likes = likes - 1 where post_id = '{other}'")
     answer = rookery(engine, "rebuild", "counters", "--swap", expect=DIFFERENT)
@@ -256,7 +256,9 @@ def test_a_difference_is_found_and_its_key_named(engine: Engine, workers: Worker
     assert sorted(answer["comparison"]["differing"]) == ["post_count", "reaction"]
     by_table = {each["table"]: each for each in answer["comparison"]["first"]}
     assert by_table["reaction"]["key"] == {"post_id": str(post), "actor_id": str(actor)}
-    assert by_table["reaction"]["live"] == {"reaction": "sad"}
+    assert by_table["reaction"]["live"] == {"reaction": "[/b]"}
+    shown = event_logs.rookery(engine, "rebuild", "counters", "--verify")
+    assert shown.returncode == DIFFERENT and b"live reaction=[/b]; rebuilt" in shown.stdout
     assert by_table["post_count"]["key"] == {"post_id": str(other)}
     # What a version declares changed is told and not compared.
     declared = ("--changed", "reaction.reaction", "--changed", "post_count.likes")
@@ -298,6 +300,7 @@ def test_a_state_of_the_past_without_those_erased_since(engine: Engine, workers:
     refused = rookery(engine, "query", "delete from reaction", "--as-of", report["schema"], expect=REFUSED)
     assert "read-only" in refused["refused"]
     wait_until(20, lambda: engine.rows(f"select 1 from {whole['schema']}.reaction where actor_id = %s", later) == [])
+    rookery(engine, "rebuild", "--drop", whole["schema"], "--dry-run", expect=REFUSED)
     assert rookery(engine, "rebuild", "--drop", whole["schema"]) == {"dropped": whole["schema"]}
     assert [each["schema"] for each in rookery(engine, "rebuild", "--list")["schemas"]] == [report["schema"]]
 
@@ -360,6 +363,7 @@ def test_what_has_no_sense_is_refused_and_nothing_is_made(engine: Engine) -> Non
         ("--until", "yesterday"),
         ("--changed", "reaction.post_id"),
         ("--until", "posts/77=3"),
+        ("--processes", "-1"),
     ):
         rookery(engine, "rebuild", "counters", *arguments, expect=REFUSED)
     rookery(engine, "rebuild", "feed", "--verify", expect=REFUSED)
@@ -396,6 +400,16 @@ def test_a_registry_that_is_away_is_told_in_one_line(engine: Engine) -> None:
         done = event_logs.rookery(engine, *arguments, SCHEMA_REGISTRY_URL="http://127.0.0.1:9")
         assert (done.returncode, done.stdout) == (status, b"")
         assert "Connect" in done.stderr.decode() or "refused" in done.stderr.decode()
+
+
+def test_what_people_wrote_is_shown_as_it_is(engine: Engine) -> None:
+    record = Parked("posts", 0, 8, ("[key]",), POISON, None, None, None, b"key", b"no event", "", "[/b]")
+    with connect(engine.environment.read_database_url) as connection:
+        set_aside.park(connection, "counters", Partition("posts", 0), [record])
+    listed = event_logs.rookery(engine, "parked", "list", "counters").stdout.decode()
+    assert "[key]" in listed and "[/b]" in listed
+    event_logs.rookery(engine, "parked", "drop", "counters/posts/0/8", "--reason", "[b1]")
+    assert "[b1]" in event_logs.rookery(engine, "parked", "list", "counters", "--dropped").stdout.decode()
 
 
 def test_a_part_of_the_log_is_kept_apart(engine: Engine) -> None:
