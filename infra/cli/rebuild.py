@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import islice
 from typing import Annotated, Any
 
 import psycopg
@@ -200,20 +201,18 @@ def _answered(
             for name in tables
         ]
         return ["table", "rows"], counted, False
+    asked = sql.SQL("select * from {}").format(sql.Identifier(statement)) if statement in tables else statement.encode()
     cursor = connection.cursor()
-    if statement in tables:
-        cursor.execute(sql.SQL("select * from {} limit {}").format(sql.Identifier(statement), limit + 1))
-    else:
-        try:
-            cursor.execute(statement.encode())
-        except psycopg.OperationalError:
-            raise
-        except psycopg.Error as error:
-            raise Refused(f"{error.diag.message_primary or error}: a state of the past is read by a SELECT") from None
-    if cursor.description is None:
-        raise Refused("that statement answers no rows: give a SELECT")
-    rows = cursor.fetchmany(limit + 1)
-    return [column.name for column in cursor.description], rows[:limit], len(rows) > limit
+    try:
+        # Row by row: the client would otherwise hold all that the statement answers.
+        rows = list(islice(cursor.stream(asked), limit + 1))
+        if not rows:
+            cursor.execute(asked)  # a stream that ended does not tell its columns
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error as error:
+        raise Refused(f"{error.diag.message_primary or error}: a state of the past is read by a SELECT") from None
+    return [column.name for column in cursor.description or ()], rows[:limit], len(rows) > limit
 
 
 def _schema_as_of(as_of: str) -> str:

@@ -53,6 +53,17 @@ sys.argv = ["rookery", "rebuild", "counters", "--verify", "--chunk-records", "50
 main.main()
 """
 
+# The command, which then says how much memory it took at most.
+MEASURED = """
+import json, resource, sys
+from infra.cli import main
+try:
+    main.main()
+finally:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sys.stderr.write(json.dumps({"event": "peak", "megabytes": peak / 1024}) + chr(10))
+"""
+
 
 @pytest.fixture
 def engine(servers: Environment) -> Iterator[Engine]:
@@ -297,6 +308,11 @@ def test_a_state_of_the_past_without_those_erased_since(engine: Engine, workers:
         engine, "query", f"select count(*) as n from reaction where actor_id = '{later}'", "--as-of", report["schema"]
     )
     assert told["rows"] == [{"n": 0}]
+    endless = "select n, repeat('x', 200) from generate_series(1, 2000000) as g (n)"
+    answer = workers.start("-c", MEASURED, "query", endless, "--as-of", report["schema"], "--limit", "2", "--json")
+    wait_until(60, lambda: answer.process.poll() is not None)
+    assert answer.process.returncode == DONE, answer.text()
+    assert answer.logged("peak")[0]["megabytes"] < 250
     refused = rookery(engine, "query", "delete from reaction", "--as-of", report["schema"], expect=REFUSED)
     assert "read-only" in refused["refused"]
     wait_until(20, lambda: engine.rows(f"select 1 from {whole['schema']}.reaction where actor_id = %s", later) == [])
