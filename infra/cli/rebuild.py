@@ -141,8 +141,11 @@ def _rebuild_feeds(warm: bool, more: bool, as_json: bool) -> None:
             screen.print(f"{report.warmed:,} of {report.active:,} active readers filled in {seconds:.1f} s{rate}")
         else:
             screen.print(f"{report.active:,} readers were active; each one's next read fills their feed")
-        same = "[red]not the same[/]" if report.differing else "[green]verified[/]"
-        screen.print(f"{same}: {report.compared:,} readers' newest items compared with PostgreSQL's")
+        said = {True: "[green]verified[/]", False: "[red]not the same[/]", None: "[yellow]not verified[/]"}
+        screen.print(
+            f"{said[report.verified]}: {report.compared:,} readers' newest items compared with PostgreSQL's"
+            + (f"; {report.not_compared:,} feeds could not be filled by now" if report.not_compared else "")
+        )
     if report.differing:
         raise typer.Exit(DIFFERENT)
 

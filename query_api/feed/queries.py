@@ -109,12 +109,15 @@ def home_items(
     )
 
 
-def home_recent_ids(viewer_id: UUID, limit: int, from_redis: bool = True) -> list[FeedItem]:
+def home_recent_ids(
+    viewer_id: UUID, limit: int, from_redis: bool = True, skeleton: HomeSkeleton | None = None
+) -> list[FeedItem]:
     """The newest `limit` items of V's home feed, newest first; through Redis where the feed is warm, and warming it.
 
-    `from_redis=False` asks PostgreSQL alone, and warms nothing.
+    `from_redis=False` asks PostgreSQL alone, and warms nothing. A given `skeleton` tells afterwards what answered.
     """
-    rows = home_items(viewer_id, HomeSkeleton(viewer_id, from_redis=from_redis), limit, fresh=True).rows
+    skeleton = skeleton or HomeSkeleton(viewer_id, from_redis=from_redis)
+    rows = home_items(viewer_id, skeleton, limit, fresh=True).rows
     return _as_ids((row.standing_id, row.post_id) for row in rows)
 
 
