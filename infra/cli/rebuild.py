@@ -30,6 +30,7 @@ from projectors.runtime.rebuild import Refused, Report, Unfinished, alone
 from projectors.runtime.rebuilding import Request, estimate
 from projectors.runtime.rebuilding import rebuild as run_rebuild
 from projectors.runtime.rebuilding import rollback as run_rollback
+from projectors.runtime.sibling_sweeps import has_unswept
 from projectors.runtime.swap import NotSwapped
 from shared.environment import environment
 
@@ -233,8 +234,10 @@ def _swept(schema: str) -> str:
     """Nobody who was erased since is shown, whether or not a live sweeper came by."""
     with siblings.connect(environment().read_database_url) as connection:
         sibling = siblings.found(connection, schema)
-    if sibling is None or sibling.phase is not siblings.Phase.READY:
-        raise Refused(f"{schema} is not whole yet: the command that makes it goes on with it")
+        if sibling is None or sibling.phase is not siblings.Phase.READY:
+            raise Refused(f"{schema} is not whole yet: the command that makes it goes on with it")
+        if not has_unswept(connection, sibling.projection, schema):
+            return schema  # also while another schema is being made for hours
     with alone(environment(), sibling.projection):
         sweep(_postgres_projection(sibling.projection), environment(), sibling)
     return schema

@@ -16,7 +16,8 @@ from projectors.runtime.loading import CHUNK_RECORDS
 from projectors.runtime.log_ends import LogEnds, offsets_for_times
 from projectors.runtime.phases import timed
 from projectors.runtime.projection import PostgresProjection
-from projectors.runtime.rebuild import UNBOUND, Progress, Rebuild, Refused, Report, alone
+from projectors.runtime.rebuild import UNBOUND, Progress, Rebuild, Refused, Report, Spans, alone
+from projectors.runtime.sibling_sweeps import others_swept
 from projectors.runtime.siblings import Kind, Phase, Sibling, connect, partition_at, shape_of, stamp
 from projectors.runtime.stores.port import Partition
 from shared.environment import Environment
@@ -62,19 +63,8 @@ def rebuild(request: Request, environment: Environment, progress: Progress) -> R
         work = Rebuild(request.projection, environment, connection, progress, request.processes, request.chunk_records)
         kind, schema, spans = _planned(request, environment, work)
         report = Report(name, schema)
-        with timed(report.seconds, "loading"):
-            until = request.until or (UNBOUND if kind is not Kind.NEXT else "")
-            sibling, report.resumed = work.begin_or_resume(kind, schema, spans, until)
-            if kind is not Kind.NEXT and sibling.phase is not Phase.READY:
-                spans = work.segment_spans(schema)
-            report.records = sum(end - first for first, end in spans.values())
-            if sibling.phase is Phase.LOADING:
-                sibling = work.load(sibling)
-        if sibling.phase is Phase.MERGING:
-            with timed(report.seconds, "merging"):
-                sibling = work.merge(sibling, report)
-                if kind is not Kind.NEXT:
-                    work.enter_later_erasures(sibling, {each: first for each, (first, _) in spans.items()})
+        with others_swept(request.projection, environment, schema):
+            sibling = _made(request, work, kind, schema, spans, report)
         if kind is Kind.NEXT:
             _finish(request, environment, work, sibling, report)
         else:
@@ -83,16 +73,35 @@ def rebuild(request: Request, environment: Environment, progress: Progress) -> R
     return report
 
 
+def _made(request: Request, work: Rebuild, kind: Kind, schema: str, spans: Spans, report: Report) -> Sibling:
+    """The schema, whole."""
+    with timed(report.seconds, "loading"):
+        until = request.until or (UNBOUND if kind is not Kind.NEXT else "")
+        sibling, report.resumed = work.begin_or_resume(kind, schema, spans, until)
+        if kind is not Kind.NEXT and sibling.phase is not Phase.READY:
+            spans = work.segment_spans(schema)
+        report.records = sum(end - first for first, end in spans.values())
+        if sibling.phase is Phase.LOADING:
+            sibling = work.load(sibling)
+    if sibling.phase is Phase.MERGING:
+        with timed(report.seconds, "merging"):
+            sibling = work.merge(sibling, report)
+            if kind is not Kind.NEXT:
+                work.enter_later_erasures(sibling, {each: first for each, (first, _) in spans.items()})
+    return sibling
+
+
 def _finish(request: Request, environment: Environment, work: Rebuild, sibling: Sibling, report: Report) -> None:
     """Catches up with the live schema, compares, swaps."""
     writer = CatchUp(request.projection, environment, sibling.schema)
     try:
-        with timed(report.seconds, "catching up"):
-            work.catch_up(sibling, writer)
-            work.sweep(sibling)
-        if request.verify:
-            with timed(report.seconds, "verifying"):
-                report.comparison = work.verify(sibling, writer, request.changed)
+        with others_swept(request.projection, environment, sibling.schema):
+            with timed(report.seconds, "catching up"):
+                work.catch_up(sibling, writer)
+                work.sweep(sibling)
+            if request.verify:
+                with timed(report.seconds, "verifying"):
+                    report.comparison = work.verify(sibling, writer, request.changed)
         report.parked, report.released = len(writer.lying()), writer.released
         if report.comparison is not None and report.comparison.differing:
             return

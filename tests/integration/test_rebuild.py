@@ -428,6 +428,21 @@ def test_what_people_wrote_is_shown_as_it_is(engine: Engine) -> None:
     assert "[b1]" in event_logs.rookery(engine, "parked", "list", "counters", "--dropped").stdout.decode()
 
 
+def test_while_a_rebuild_works_kept_states_are_read_and_swept(engine: Engine, workers: Workers) -> None:
+    town = Town(Ids(29), 20)
+    Log(engine.environment).append(town.events(600))
+    kept, erased = rookery(engine, "rebuild", "counters", "--until", "100000")["schema"], town.people[0]
+    assert rows_of(engine, kept, erased) > 0
+    # Erased in the live schema, whose worker is not there to sweep others.
+    engine.execute(f"insert into counters.erased (user_id, event_id) values ('{erased}', '{town.ids()}')")
+    at_work = workers.start("-c", HELD, "loading", "50")
+    wait_until(60, lambda: at_work.logged("held"))
+    wait_until(30, lambda: rows_of(engine, kept, erased) == 0)
+    wait_until(10, lambda: engine.rows(f"select 1 from {kept}.erased where done_at is null") == [])
+    assert len(rookery(engine, "query", "--as-of", kept)["rows"]) > 5
+    assert at_work.process.poll() is None
+
+
 def test_a_part_of_the_log_is_kept_apart(engine: Engine) -> None:
     events = list(Town(Ids(27), 20).events(600))
     Log(engine.environment).append(events)
