@@ -5,7 +5,7 @@ finds its next batch refused, ends, and begins anew at the new position.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import psycopg
@@ -15,6 +15,7 @@ from psycopg import sql
 from infra.repair.comparison import Finding, Stand
 from projectors.catalogue import PROJECTIONS
 from projectors.runtime.projection import RedisProjection
+from projectors.runtime.staging import SEGMENT
 from projectors.runtime.stores.port import Partition
 from shared.environment import Environment
 from shared.feed_store import shard_key
@@ -43,7 +44,7 @@ def in_redis(client: redis.Redis, environment: Environment) -> dict[Partition, l
     return found
 
 
-def set_back_in_postgres(connection: psycopg.Connection[Any], findings: Iterable[Finding]) -> int:
+def set_back_in_postgres(connection: psycopg.Connection[Any], findings: Sequence[Finding]) -> int:
     """Sets back every position that is beyond what the log has in common with it; answers how many."""
     count = 0
     with connection.transaction():
@@ -58,12 +59,27 @@ def set_back_in_postgres(connection: psycopg.Connection[Any], findings: Iterable
                     ).format(sql.Identifier(stand.store, "position")),
                     (finding.common, finding.last_common, *finding.partition, finding.common),
                 ).rowcount
+        for schema in _schemas(connection, SEGMENT):
+            count += _forget_staged(connection, schema, findings)
         # A sweep waits for the log's ends of its moment, which the log may never reach: it notes them anew.
         for name in ("erased", "gone"):
             for schema in _schemas(connection, name):
                 unfinished = sql.SQL("update {} set log_ends = null where done_at is null")
                 connection.execute(unfinished.format(sql.Identifier(schema, name)))
     return count
+
+
+def _forget_staged(connection: psycopg.Connection[Any], schema: str, findings: Iterable[Finding]) -> int:
+    """An unfinished rebuild that was to read beyond what the log has in common, and may have, is made anew: it is taken
+    for whole as long as it has segments. Answers whether this is one."""
+    beyond = sql.SQL("select 1 from {} where topic = %s and partition = %s and until_offset > %s").format(
+        sql.Identifier(schema, SEGMENT)
+    )
+    for finding in findings:
+        if connection.execute(beyond, (*finding.partition, finding.common)).fetchone() is not None:
+            connection.execute(sql.SQL("truncate {}").format(sql.Identifier(schema, SEGMENT)))
+            return 1
+    return 0
 
 
 def set_back_in_redis(client: redis.Redis, findings: Iterable[Finding]) -> int:
@@ -79,7 +95,7 @@ def set_back_in_redis(client: redis.Redis, findings: Iterable[Finding]) -> int:
 
 def _schemas(connection: psycopg.Connection[Any], table: str) -> list[str]:
     """The schemas of projections, live or not, with a table of this name."""
-    column = "next_offset" if table == "position" else "log_ends"
+    column = "next_offset" if table in ("position", SEGMENT) else "log_ends"
     rows = connection.execute(
         "select table_schema from information_schema.columns where table_name = %s and column_name = %s order by 1",
         (table, column),
