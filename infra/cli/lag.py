@@ -131,7 +131,7 @@ def _cells(found: ProjectionFigures | PartitionFigures) -> list[str]:
         "" if found.rate is None else f"{found.rate:,.0f}",
         drain,
         "" if advanced is None else f"{duration(advanced)} ago",
-        f"[bold red]{found.parked:,}[/]" if found.parked else "0",
+        f"[bold red]{found.parked:,}[/]" if found.parked else "?" if found.parked is None else "0",
         "" if workers is None else str(workers),
         f"{found.rebalances:,}",
         "" if found.commit_drift is None else f"{found.commit_drift:,}",

@@ -109,7 +109,7 @@ def _verdict(state: State, text: str, clock: str) -> str:
 def _worst(report: Report) -> tuple[State, str]:
     """One sentence for the whole."""
     state = max((each.state for each in report.projections), key=WORST_LAST.index, default=State.UNKNOWN)
-    parked = sum(each.parked for each in report.projections)
+    parked = sum(each.parked or 0 for each in report.projections)
     told = ["All at the end of the log"] if state is State.IDLE else []
     if report.troubles:
         state, told = State.UNKNOWN, ["Not everything answers"]
@@ -127,7 +127,7 @@ def _row(found: ProjectionFigures, trail: Trail, now: float) -> str:
     where = f'<span class="sub">{escape(worst.topic)} {worst.partition}</span>' if worst and well == "bad" else ""
     workers = "?" if found.workers is None else str(found.workers)
     advance = found.seconds_since_advance
-    parked = f'<span class="parked">{found.parked:,}</span>' if found.parked else "0"
+    parked = f'<span class="parked">{found.parked:,}</span>' if found.parked else "?" if found.parked is None else "0"
     moving = "" if found.append_rate is None else f'<span class="sub">{found.append_rate:,.0f} /s appended</span>'
     drain = "never" if found.drain_seconds is None and found.rate is not None else duration(found.drain_seconds)
     advanced = "" if advance is None else f'<span class="sub">advanced {duration(advance)} ago</span>'
@@ -241,9 +241,10 @@ def _detail(each: PartitionFigures) -> str:
     drain = "never" if each.drain_seconds is None and each.rate is not None else duration(each.drain_seconds)
     ago = "" if each.seconds_since_advance is None else f"{duration(each.seconds_since_advance)} ago"
     drift = "" if each.commit_drift is None else f"{each.commit_drift:,}"
+    parked = "?" if each.parked is None else f"{each.parked:,}"
     cells = "".join(f"<td>{cell}</td>" for cell in (
         _state(each.state), duration(each.lag_seconds), f"{each.lag_records:,}", f"{each.position:,}", f"{each.end:,}",
-        _rate(each.rate), drain, ago, f"{each.parked:,}", f"{each.rebalances:,}", drift, escape(each.owner or ""),
+        _rate(each.rate), drain, ago, parked, f"{each.rebalances:,}", drift, escape(each.owner or ""),
     ))  # fmt: skip
     return f'<tr><th scope="row">{escape(each.topic)} {each.partition}</th>{cells}</tr>'
 

@@ -43,7 +43,7 @@ class Observation:
     epoch: int = 0  # how often a worker took it over; 0: never
     owner: str | None = None
     advanced_at: float | None = None  # where the store tells
-    parked: int = 0
+    parked: int | None = 0  # None: where they lie does not answer
     committed: int | None = None
     worker: bool = False  # whether a member of the group has it, or will once they have shared the partitions out
     appended_at: float | None = None  # of the first record not yet applied
@@ -94,7 +94,7 @@ class PartitionFigures:
     drain_seconds: float | None
     advanced_at: float | None  # unix seconds
     seconds_since_advance: float | None
-    parked: int
+    parked: int | None
     rebalances: int
     committed: int | None
     commit_drift: int | None
@@ -115,7 +115,12 @@ class ProjectionFigures:
         """The partition that an operator looks at first."""
         return max(
             self.partitions,
-            key=lambda each: (WORST_LAST.index(each.state), each.lag_seconds or 0.0, each.lag_records, each.parked),
+            key=lambda each: (
+                WORST_LAST.index(each.state),
+                each.lag_seconds or 0.0,
+                each.lag_records,
+                each.parked or 0,
+            ),
             default=None,
         )
 
@@ -150,8 +155,10 @@ class ProjectionFigures:
         return min(known, default=None)
 
     @property
-    def parked(self) -> int:
-        return sum(each.parked for each in self.partitions)
+    def parked(self) -> int | None:
+        """None as soon as one partition's is not known."""
+        known = [each.parked for each in self.partitions if each.parked is not None]
+        return sum(known) if len(known) == len(self.partitions) else None
 
     @property
     def rebalances(self) -> int:

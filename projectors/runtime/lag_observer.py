@@ -65,7 +65,7 @@ class LagObserver:
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._redis: dict[str, Any] = {}
         self._partitions: list[Partition] = []
-        self._parked: Parked | None = None  # as last seen
+        self._parked: Parked | None = None  # None while PostgreSQL does not answer
         self._histories: dict[str, dict[Partition, History]] = defaultdict(lambda: defaultdict(History))
 
     async def __aenter__(self) -> "LagObserver":
@@ -148,7 +148,7 @@ class LagObserver:
                     epoch=standing.epoch,
                     owner=standing.owner,
                     advanced_at=None if ago is None else now - ago,
-                    parked=(self._parked or {}).get((projection.name, partition), 0),
+                    parked=None if self._parked is None else self._parked.get((projection.name, partition), 0),
                     committed=group.committed.get(partition),
                     worker=partition in group.held or (group.rebalancing and group.members > 0),
                     appended_at=times.get(place),
@@ -173,9 +173,10 @@ class LagObserver:
             found |= in_postgres
         except (psycopg.Error, OSError, TimeoutError) as error:
             await self._disconnect()
+            self._parked = None
             troubles.append(f"PostgreSQL: {_first_line(error)}")
         for projection in self._projections:
-            if not isinstance(projection, RedisProjection) or self._parked is None:
+            if not isinstance(projection, RedisProjection):
                 continue
             try:
                 fences = await asyncio.wait_for(self._redis[projection.name].positions(), ANSWER_SECONDS)

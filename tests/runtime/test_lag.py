@@ -12,7 +12,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -183,12 +185,24 @@ def test_what_a_projection_in_redis_has_parked_is_told_too(engine: Engine) -> No
            values ('posts', 2, 5, '{post:1}', 'poison', '', 'KeyError', 'fold: KeyError')"""
     )
 
-    async def look() -> Report:
-        async with LagObserver(environment, [FEED]) as observer:
-            return await known(observer)
+    name = urlsplit(environment.read_database_url).path.lstrip("/")
 
-    (found,) = asyncio.run(look()).projections
+    async def look() -> tuple[Report, Report]:
+        async with LagObserver(environment, [FEED]) as observer:
+            first = await known(observer)
+            with psycopg.connect(environment.admin_database_url, autocommit=True) as admin:
+                admin.execute(f'alter database "{name}" connection limit 0'.encode())
+                admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (name,))
+            return first, await observer.look()
+
+    first, second = asyncio.run(look())
+    (found,) = first.projections
     assert (one(found, "posts", 2).parked, one(found, "posts", 3).parked, found.parked) == (1, 0, 1)
+    # Where they lie does not answer any more; what Redis tells is told as before.
+    (found,) = second.projections
+    assert [trouble.partition(":")[0] for trouble in second.troubles] == ["PostgreSQL"]
+    assert (one(found, "posts", 2).parked, found.parked) == (None, None)
+    assert found.state is not State.UNKNOWN
 
 
 def test_a_stalled_worker_is_told_from_an_idle_one_and_from_none(engine: Engine, workers: Workers) -> None:
