@@ -283,7 +283,7 @@ def test_one_readers_feed_is_mended(begun: Society, live: list[Worker]) -> None:
         reads.more(3)
         assert reads.answers[-1]["items"] == expected[str(reader)]
     # While PostgreSQL is behind, feeds cannot be filled: it answers alone, and is not compared with itself.
-    next(worker for worker in live if "counters" in worker.process.args).kill()
+    next(worker for worker in live if "counters" in str(worker.process.args)).kill()
     begun.stand_before_counters()
     report = begun.rookery("rebuild", "feed")
     assert report["verified"] is None and report["compared"] == 0 and report["not_compared"] >= 1
