@@ -213,7 +213,7 @@ class Parking:
         self.stopped = (await self._lot.breaker()).stopped_at is not None
         by_place = _by_place(lying)
         for place, epoch in held.items():
-            self._set_keys(place, _keys_of(by_place.get(place, [])))
+            self._keys[place] = _keys_of(by_place.get(place, []))
             self._known_under[place] = epoch
             self.halted.pop(place, None)
 
@@ -242,7 +242,7 @@ class Parking:
     def _note(self, place: Partition, parked: Sequence[Parked]) -> None:
         if not parked:
             return
-        self._set_keys(place, self._keys.get(place, set()).union(*(each.keys for each in parked)))
+        self._keys[place] = self._keys.get(place, set()).union(*(each.keys for each in parked))
         for each in parked:
             say = log.error if each.state == POISON else log.info
             say(
@@ -254,9 +254,6 @@ class Parking:
                 state=each.state,
                 reason=each.reason,
             )
-
-    def _set_keys(self, place: Partition, keys: set[str]) -> None:
-        self._keys[place] = keys
 
     # A partition that is halted, a projection that is stopped.
 
@@ -357,7 +354,7 @@ class Parking:
                 tried = free and (each.retry_at is not None or each.state == BEHIND) and time.monotonic() < until
                 if not (tried and await self._released(each, epoch)):
                     standing.update(each.keys)
-            self._set_keys(place, standing)
+            self._keys[place] = standing
             self._known_under[place] = epoch
 
     async def _released(self, record: Parked, epoch: int) -> bool:

@@ -14,8 +14,8 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -61,7 +61,6 @@ class Sibling:
     shape: str = ""
     until: str = ""
     ended_at: str = ""  # of a rebuild: when it was whole; of the old one: when it was swapped out
-    targets: Mapping[str, int] = field(default_factory=dict)
     released: bool = False  # on the way to a swap, parked records were applied that the live schema still has parked
 
     def at(self, phase: Phase, **changes: Any) -> "Sibling":
@@ -129,6 +128,7 @@ def read(schema: str, comment: str | None) -> Sibling | None:
         return None
     try:
         said: dict[str, Any] = json.loads(comment)
+        said.pop("targets", None)  # of an earlier version
         said |= {"schema": schema, "kind": Kind(said["kind"]), "phase": Phase(said["phase"])}
         return Sibling(**said)
     except (ValueError, KeyError, TypeError):
