@@ -71,7 +71,7 @@ def values(field: dict[str, Any]) -> st.SearchStrategy[Any]:
         drawn = st.sampled_from(one["symbols"])
     else:
         drawn = (
-            {"string": st.text(max_size=20), "boolean": st.booleans()}[one]
+            {"string": st.text(max_size=20), "boolean": st.booleans(), "long": st.integers(0, 1 << 62)}[one]
             if isinstance(one, str)
             else st.integers(0, 1 << 62)
         )
