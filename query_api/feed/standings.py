@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 
 from query_api import database
-from query_api.consistency import ERASED_SQL, KNOWN_SQL
+from query_api.consistency import AWAY_SQL, ERASED_SQL, KNOWN_SQL
 from query_api.feed.rules import Shown, shown_to
 from query_api.feed.sharing import NEWEST_SHARE_SQL
 from query_api.posts.queries import PRESENT_SQL
@@ -58,6 +58,8 @@ select 0 as kind, null::bytea as one, null::bytea as other, null::bytea as third
     + KNOWN_SQL
     + " as yes,"
     + ERASED_SQL
+    + " or"
+    + AWAY_SQL
     + """ as also, 0::bigint as first, 0::bigint as second, 0::bigint as last, null::text as moderation,
        0::bigint as score, null::boolean as away
 union all
@@ -192,7 +194,7 @@ def standings(
 ) -> dict[str, Standing]:
     """These posts that are there. No share newer than `as_of` counts; `shared` are posts of which one is known.
 
-    `fresh`: nothing that was kept is used. Raises Unauthenticated when the reader is erased, or nobody.
+    `fresh`: nothing that was kept is used. Raises Unauthenticated when the reader is erased, away, or nobody.
     """
     facts = {} if fresh else _kept().get(posts)
     people, asked_shares = set(), []

@@ -192,7 +192,7 @@ def test_a_missing_parent_stands_as_placeholder_over_its_replies() -> None:
      (5, None, 4, False), (0, None, 0, True)],
 )  # fmt: skip
 def test_what_can_still_be_sent_after_a_sequence(head: int, kept: int | None, after: int, expected: bool) -> None:
-    assert State(head, kept, known=True, erased=False).has_all_after(after) == expected
+    assert State(head, kept, known=True, shut_out=False).has_all_after(after) == expected
 
 
 def test_metrics_are_cumulative() -> None:
