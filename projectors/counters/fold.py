@@ -214,8 +214,6 @@ def fold(events: Sequence[Event]) -> Changes:
             case CommentDeleted():
                 changes.set(COMMENT, (event.comment_id,), "place", event.event_id, _place(event))
                 changes.set(COMMENT, (event.comment_id,), "deleted", event.event_id)
-            case ContentHeld() | ContentHidden() | ContentRemoved() | ContentRestored():
-                _moderate(changes, event)
             case PostBookmarked() | PostUnbookmarked():
                 kept = (isinstance(event, PostBookmarked), event.occurred_at)
                 changes.set(BOOKMARK, (event.subject_id, event.post_id), "edge", event.event_id, kept)
@@ -230,6 +228,8 @@ def fold(events: Sequence[Event]) -> Changes:
             case PostDeleted():
                 changes.set(POST, (event.post_id,), "deleted", event.event_id)
                 changes.remove(event.post_id, event.event_id)
+            case ContentHeld() | ContentHidden() | ContentRemoved() | ContentRestored():
+                _moderate(changes, event)
             case UserErased():
                 changes.erase(event.subject_id, event.event_id)
             case UserRegistered() | ProfileEdited() | UserFollowed() | UserUnfollowed() | NotificationsRead():
