@@ -19,12 +19,18 @@ from shared.ids import NIL
 DESCENDANTS_MAX = 500
 DEPTH_MAX = 32
 
-# Which comments are there; `c` is the comment.
-THERE_SQL: LiteralString = """
+# Which comments are there; `c` is the comment. Its author is looked up by a subquery that answers a value: under an
+# `or`, `exists` has the planner read all people there are.
+NOT_ERASED_SQL: LiteralString = """
        c.created_event is not null
    and not exists (select from posts.erased e where e.user_id = c.author_id)
-   and not exists (select from profiles.erased e where e.user_id = c.author_id)
-   and exists (select from profiles.person a where a.user_id = c.author_id and a.created_event is not null)"""
+   and not exists (select from profiles.erased e where e.user_id = c.author_id)"""
+
+THERE_SQL: LiteralString = (
+    NOT_ERASED_SQL
+    + """
+   and (select a.created_event is not null from profiles.person a where a.user_id = c.author_id)"""
+)
 
 # Moderators keep `c` from the reader: what they hide, from all but its author, what they hold or remove, from all.
 WITHHELD_SQL: LiteralString = """
@@ -35,11 +41,13 @@ LIVE_SQL: LiteralString = (
     """c.content_event is not null and c.deleted_event is null
    and c.author_id not in (select user_id from hidden) and not """
     + WITHHELD_SQL
+    + " and "
+    + NOT_ERASED_SQL
     + """
-   and not exists (select from profiles.person a where a.user_id = c.author_id and """
+   and (select a.created_event is not null and not """
     + out_of_sight("a")
-    + ") and "
-    + THERE_SQL
+    + """
+          from profiles.person a where a.user_id = c.author_id)"""
 )
 
 # Whom the reader and others hide from each other; the comments of a post that are there and not live; and those of them
