@@ -21,9 +21,18 @@ from command_api.reactions.state import Bookmark, Reaction, Share
 from command_api.relationships import state as relationships
 from command_api.relationships.state import Block, Follow, Mute
 from schemas.types import (
+    AccountDeactivated,
+    AccountReactivated,
     CommentAdded,
     CommentDeleted,
     CommentEdited,
+    ContentHeld,
+    ContentHidden,
+    ContentRemoved,
+    ContentRestored,
+    ContentScored,
+    ErasureCancelled,
+    ErasureRequested,
     Event,
     FollowApproved,
     FollowRejected,
@@ -46,9 +55,11 @@ from schemas.types import (
     UserFollowed,
     UserMuted,
     UserRegistered,
+    UserSuspended,
     UserUnblocked,
     UserUnfollowed,
     UserUnmuted,
+    UserUnsuspended,
 )
 from shared.errors import Forbidden, NotFound, Unauthenticated
 from shared.ids import NIL, time_of
@@ -309,6 +320,13 @@ def evolve(state: State, event: Event) -> None:
         case NotificationsRead():
             mark = state.read_marks.get(event.subject_id)
             state.read_marks.change(event.subject_id, notifications.marked(mark, event))
+        # No command causes these yet, and no guard row says anything of them.
+        case AccountDeactivated() | AccountReactivated() | ErasureRequested() | ErasureCancelled():
+            pass
+        case UserSuspended() | UserUnsuspended():
+            pass
+        case ContentHeld() | ContentHidden() | ContentRemoved() | ContentRestored() | ContentScored():
+            pass
         case _:
             assert_never(event)
 

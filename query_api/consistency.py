@@ -1,4 +1,4 @@
-"""Nobody reads with a dead person's token, and a read that demands a position waits for it, or says that it could not.
+"""Nobody reads with the token of somebody dead or away; a read that demands a position waits, or says it could not.
 
 Both questions are one statement, so that a read costs one round trip for them. The statement is asked again, every 5 ms
 growing to 25, until the projections that the endpoint uses have passed the demanded position. A record that one of them
@@ -13,6 +13,7 @@ from typing import LiteralString
 from uuid import UUID
 
 from query_api import database
+from query_api.profiles.standing import away
 from schemas.catalogue import topics
 from shared.environment import environment
 from shared.errors import FieldError, Unauthenticated, ValidationFailed
@@ -30,12 +31,20 @@ KNOWN_SQL: LiteralString = """
        exists (select from profiles.person where user_id = %(viewer)s::uuid and created_event is not null)"""
 ERASED_SQL: LiteralString = """
        exists (select from profiles.erased where user_id = %(viewer)s::uuid)"""
+AWAY_SQL: LiteralString = (
+    """
+       exists (select from profiles.person b where b.user_id = %(viewer)s::uuid and """
+    + away("b")
+    + ")"
+)
 BEARER_SQL: LiteralString = (
     "select %(viewer)s::uuid is null or"
     + KNOWN_SQL
     + " as known,"
     + ERASED_SQL
-    + """ as erased,
+    + " as erased,"
+    + AWAY_SQL
+    + """ as away,
        {reached} as reached,
        {parked} as parked"""
 )
@@ -82,7 +91,8 @@ def token_secret() -> bytes:
 def admit(viewer_id: UUID | None, demand: Demand, projections: Sequence[str]) -> str:
     """FRESH once the projections have what is demanded, STALE when that took too long, or one has set it aside.
 
-    Raises Unauthenticated when the viewer is erased, or nobody. Someone who registered a moment ago is waited for.
+    Raises Unauthenticated when the viewer is erased, away, or nobody. Someone who registered a moment ago is waited
+    for, and someone who says, by demanding it, that they came back.
     """
     position = demand.position or NOTHING
     readers = tuple(name for name in projections if reads(name, position.topic))
@@ -96,6 +106,10 @@ def admit(viewer_id: UUID | None, demand: Demand, projections: Sequence[str]) ->
         state = database.row(_statement(readers), parameters)
         if state is None or state.erased:
             raise Unauthenticated("The bearer of this token is not here any more")
+        if state.away and not state.reached and waiting.again():
+            continue
+        if state.away:
+            raise Unauthenticated("The account of this token's bearer is deactivated, suspended or about to be erased")
         if state.known and state.parked:
             return STALE
         if state.known and state.reached:

@@ -16,12 +16,12 @@ Avro = dict[str, Any]
 HEAD = ("event_id", "occurred_at", "subject_id")
 # Ids of things; every other id is a person's. A new id field is either added here or says `names_person`.
 IDS_OF_THINGS = frozenset({
-    "event_id", "post_id", "comment_id", "parent_id",
+    "event_id", "post_id", "comment_id", "parent_id", "content_id",
     "share_id", "reply_to_id", "quote_of_id", "media_ids", "avatar_media_id",
     "notification_ids", "up_to",
 })  # fmt: skip
-# Strings of a closed vocabulary. Whatever else people write is sealed bytes.
-PLAIN_STRINGS = frozenset({"language"})
+# Strings of a closed vocabulary, or written by no person. Whatever people write is sealed bytes.
+PLAIN_STRINGS = frozenset({"language", "model", "scores"})
 RECORD_ATTRIBUTES = {"type", "name", "namespace", "doc", "topic", "partitioned_by", "fields"}
 FIELD_ATTRIBUTES = {"name", "type", "default", "doc", "sealed", "names_person"}
 ID, IDS, TIME = "Id", "list of Id", "long of timestamp-micros"

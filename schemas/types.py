@@ -9,6 +9,39 @@ from uuid import UUID
 import msgspec
 
 
+class AccountDeactivated(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A person hides their account until they come back. Topic accounts, partitioned by subject_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+
+
+class AccountReactivated(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A person who had deactivated their account is back. Topic accounts, partitioned by subject_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+
+
+class ErasureCancelled(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A person who had asked to be erased stays. Topic accounts, partitioned by subject_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+
+
+class ErasureRequested(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A person asks to be erased, and is hidden from then on. Topic accounts, partitioned by subject_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    erase_after: int
+
+
 class ProfileEdited(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A person changed their profile; a null field is unchanged. Topic accounts, partitioned by subject_id."""
 
@@ -205,6 +238,86 @@ class UserUnmuted(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     muted_id: UUID
 
 
+class ContentHeld(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Content is kept from everyone until it was looked at. Topic moderation, partitioned by content_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    content_id: UUID
+    post_id: UUID
+    post_author_id: UUID
+    decided_by_id: UUID | None = None
+
+
+class ContentHidden(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Content is kept from everyone but its author. Topic moderation, partitioned by content_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    content_id: UUID
+    post_id: UUID
+    post_author_id: UUID
+    decided_by_id: UUID | None = None
+
+
+class ContentRemoved(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Content is taken away from everyone. Topic moderation, partitioned by content_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    content_id: UUID
+    post_id: UUID
+    post_author_id: UUID
+    decided_by_id: UUID | None = None
+
+
+class ContentRestored(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Content is no longer held, hidden or removed. Topic moderation, partitioned by content_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    content_id: UUID
+    post_id: UUID
+    post_author_id: UUID
+    decided_by_id: UUID | None = None
+
+
+class ContentScored(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A model's opinion of how likely content breaks the rules. Topic moderation, partitioned by content_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    content_id: UUID
+    post_id: UUID
+    post_author_id: UUID
+    model: str
+    score: int
+    scores: str = ""
+
+
+class UserSuspended(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A moderator hides a person with all they wrote. Topic moderation, partitioned by subject_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    decided_by_id: UUID | None = None
+
+
+class UserUnsuspended(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A person is no longer suspended. Topic moderation, partitioned by subject_id."""
+
+    event_id: UUID
+    occurred_at: int
+    subject_id: UUID
+    decided_by_id: UUID | None = None
+
+
 class NotificationsRead(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The subject read notifications: some, or all up to an event. Topic notifications, partitioned by subject_id."""
 
@@ -300,7 +413,11 @@ class PostPublished(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 Event = (
-    ProfileEdited
+    AccountDeactivated
+    | AccountReactivated
+    | ErasureCancelled
+    | ErasureRequested
+    | ProfileEdited
     | RoleGranted
     | RoleRevoked
     | UserErased
@@ -320,6 +437,13 @@ Event = (
     | UserUnblocked
     | UserUnfollowed
     | UserUnmuted
+    | ContentHeld
+    | ContentHidden
+    | ContentRemoved
+    | ContentRestored
+    | ContentScored
+    | UserSuspended
+    | UserUnsuspended
     | NotificationsRead
     | CommentAdded
     | CommentDeleted
@@ -330,6 +454,10 @@ Event = (
 )
 
 EVENT_TYPES: dict[str, type[Event]] = {
+    "AccountDeactivated": AccountDeactivated,
+    "AccountReactivated": AccountReactivated,
+    "ErasureCancelled": ErasureCancelled,
+    "ErasureRequested": ErasureRequested,
     "ProfileEdited": ProfileEdited,
     "RoleGranted": RoleGranted,
     "RoleRevoked": RoleRevoked,
@@ -350,6 +478,13 @@ EVENT_TYPES: dict[str, type[Event]] = {
     "UserUnblocked": UserUnblocked,
     "UserUnfollowed": UserUnfollowed,
     "UserUnmuted": UserUnmuted,
+    "ContentHeld": ContentHeld,
+    "ContentHidden": ContentHidden,
+    "ContentRemoved": ContentRemoved,
+    "ContentRestored": ContentRestored,
+    "ContentScored": ContentScored,
+    "UserSuspended": UserSuspended,
+    "UserUnsuspended": UserUnsuspended,
     "NotificationsRead": NotificationsRead,
     "CommentAdded": CommentAdded,
     "CommentDeleted": CommentDeleted,

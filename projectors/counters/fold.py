@@ -11,9 +11,18 @@ from uuid import UUID
 from projectors.runtime.changes import NOBODY, Changes, Count, CountTable, Table
 from projectors.runtime.projection import PostgresProjection
 from schemas.types import (
+    AccountDeactivated,
+    AccountReactivated,
     CommentAdded,
     CommentDeleted,
     CommentEdited,
+    ContentHeld,
+    ContentHidden,
+    ContentRemoved,
+    ContentRestored,
+    ContentScored,
+    ErasureCancelled,
+    ErasureRequested,
     Event,
     FollowApproved,
     FollowRejected,
@@ -36,9 +45,11 @@ from schemas.types import (
     UserFollowed,
     UserMuted,
     UserRegistered,
+    UserSuspended,
     UserUnblocked,
     UserUnfollowed,
     UserUnmuted,
+    UserUnsuspended,
 )
 from shared.ids import day_of
 
@@ -91,6 +102,7 @@ COMMENT = Table(
         # Set by whatever is heard of the comment first, so that also a mark of its deletion goes with post and people.
         "place": {"post_id": "uuid", "author_id": "uuid", "post_author_id": "uuid"},
         "created": {"parent_id": "uuid", "day": "integer"},
+        "moderation": {"removed": "boolean"},
         "deleted": {},
     },
     whose={
@@ -102,13 +114,15 @@ COMMENT = Table(
         "created_event": "author_id",
         "parent_id": "author_id",
         "day": "author_id",
+        "removed": "author_id",
+        "moderation_event": "author_id",
         "deleted_event": "author_id",
     },
     # A comment under an erased person's post can no longer be reached, so nothing of it is counted; its text is kept
     # elsewhere for its author.
     erased_with=("author_id", "post_author_id"),
     gone_with=("post_id",),
-    counted="created_event is not null and deleted_event is null",
+    counted="created_event is not null and deleted_event is null and not coalesce(removed, false)",
     counts=(
         Count("post_count", "comments", {"post_id": "post_id"}),
         Count("comment_count", "replies", {"comment_id": "parent_id"}),
@@ -214,17 +228,23 @@ def fold(events: Sequence[Event]) -> Changes:
             case PostDeleted():
                 changes.set(POST, (event.post_id,), "deleted", event.event_id)
                 changes.remove(event.post_id, event.event_id)
+            case ContentHeld() | ContentHidden() | ContentRemoved() | ContentRestored():
+                _moderate(changes, event)
             case UserErased():
                 changes.erase(event.subject_id, event.event_id)
             case UserRegistered() | ProfileEdited() | UserFollowed() | UserUnfollowed() | NotificationsRead():
                 pass
-            case PostEdited() | CommentEdited():
+            case PostEdited() | CommentEdited() | ContentScored():
                 pass
             case FollowRequested() | FollowApproved() | FollowRejected():
                 pass
             case UserBlocked() | UserUnblocked() | UserMuted() | UserUnmuted():
                 pass
             case RoleGranted() | RoleRevoked():
+                pass
+            case AccountDeactivated() | AccountReactivated() | ErasureRequested() | ErasureCancelled():
+                pass
+            case UserSuspended() | UserUnsuspended():
                 pass
             case _:
                 assert_never(event)
@@ -235,9 +255,18 @@ def _place(event: CommentAdded | CommentDeleted) -> tuple[UUID, UUID, UUID]:
     return (event.post_id, event.subject_id, event.post_author_id)
 
 
+def _moderate(changes: Changes, event: ContentHeld | ContentHidden | ContentRemoved | ContentRestored) -> None:
+    """A comment that was removed is not counted; of all else that moderators do, counts know nothing."""
+    if event.content_id != event.post_id:
+        place = (event.post_id, event.subject_id, event.post_author_id)
+        removed = (isinstance(event, ContentRemoved),)
+        changes.set(COMMENT, (event.content_id,), "place", event.event_id, place)
+        changes.set(COMMENT, (event.content_id,), "moderation", event.event_id, removed)
+
+
 PROJECTION = PostgresProjection(
     name="counters",
-    topics=("accounts", "posts", "engagement"),
+    topics=("accounts", "posts", "engagement", "moderation"),
     tables=(POST, REACTION, COMMENT, BOOKMARK, SHARE),
     fold=fold,
     tables_sql=Path(__file__).parent / "tables.sql",

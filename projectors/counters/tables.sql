@@ -34,6 +34,8 @@ create table if not exists comment (
   created_event uuid,
   parent_id uuid,
   day integer,
+  removed boolean,
+  moderation_event uuid,
   deleted_event uuid
 );
 
@@ -102,5 +104,5 @@ select viewer_id, author_id, day, sum(weight)::bigint as weight
         select actor_id, author_id, day, 4 from share where active
          union all
         select author_id, post_author_id, day, 3 from comment
-         where created_event is not null and deleted_event is null) as each
+         where created_event is not null and deleted_event is null and removed is not true) as each
  group by viewer_id, author_id, day;

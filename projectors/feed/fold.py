@@ -8,9 +8,18 @@ from uuid import UUID
 
 from projectors.runtime.projection import RedisProjection
 from schemas.types import (
+    AccountDeactivated,
+    AccountReactivated,
     CommentAdded,
     CommentDeleted,
     CommentEdited,
+    ContentHeld,
+    ContentHidden,
+    ContentRemoved,
+    ContentRestored,
+    ContentScored,
+    ErasureCancelled,
+    ErasureRequested,
     Event,
     FollowApproved,
     FollowRejected,
@@ -33,9 +42,11 @@ from schemas.types import (
     UserFollowed,
     UserMuted,
     UserRegistered,
+    UserSuspended,
     UserUnblocked,
     UserUnfollowed,
     UserUnmuted,
+    UserUnsuspended,
 )
 from shared.feed_item import FeedItem
 
@@ -91,6 +102,12 @@ def fold(events: Sequence[Event]) -> FeedChanges:
             case FollowRequested() | FollowRejected():
                 pass
             case RoleGranted() | RoleRevoked():
+                pass
+            case AccountDeactivated() | AccountReactivated() | ErasureRequested() | ErasureCancelled():
+                pass
+            case UserSuspended() | UserUnsuspended():
+                pass
+            case ContentHeld() | ContentHidden() | ContentRemoved() | ContentRestored() | ContentScored():
                 pass
             case _:
                 assert_never(event)

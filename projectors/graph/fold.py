@@ -8,9 +8,18 @@ from uuid import UUID
 from projectors.runtime.changes import Changes, Count, CountTable, Table
 from projectors.runtime.projection import PostgresProjection
 from schemas.types import (
+    AccountDeactivated,
+    AccountReactivated,
     CommentAdded,
     CommentDeleted,
     CommentEdited,
+    ContentHeld,
+    ContentHidden,
+    ContentRemoved,
+    ContentRestored,
+    ContentScored,
+    ErasureCancelled,
+    ErasureRequested,
     Event,
     FollowApproved,
     FollowRejected,
@@ -33,9 +42,11 @@ from schemas.types import (
     UserFollowed,
     UserMuted,
     UserRegistered,
+    UserSuspended,
     UserUnblocked,
     UserUnfollowed,
     UserUnmuted,
+    UserUnsuspended,
 )
 
 # All that one person is to another, in one row: who reads a page asks one thing of each pair. A block stands in the
@@ -121,6 +132,12 @@ def fold(events: Sequence[Event]) -> Changes:
             case PostShared() | PostUnshared():
                 pass
             case RoleGranted() | RoleRevoked():
+                pass
+            case AccountDeactivated() | AccountReactivated() | ErasureRequested() | ErasureCancelled():
+                pass
+            case UserSuspended() | UserUnsuspended():
+                pass
+            case ContentHeld() | ContentHidden() | ContentRemoved() | ContentRestored() | ContentScored():
                 pass
             case _:
                 assert_never(event)

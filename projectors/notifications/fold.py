@@ -11,9 +11,18 @@ from uuid import UUID, uuid5
 from projectors.runtime.changes import Changes, Table
 from projectors.runtime.projection import PostgresProjection
 from schemas.types import (
+    AccountDeactivated,
+    AccountReactivated,
     CommentAdded,
     CommentDeleted,
     CommentEdited,
+    ContentHeld,
+    ContentHidden,
+    ContentRemoved,
+    ContentRestored,
+    ContentScored,
+    ErasureCancelled,
+    ErasureRequested,
     Event,
     FollowApproved,
     FollowRejected,
@@ -36,9 +45,11 @@ from schemas.types import (
     UserFollowed,
     UserMuted,
     UserRegistered,
+    UserSuspended,
     UserUnblocked,
     UserUnfollowed,
     UserUnmuted,
+    UserUnsuspended,
 )
 
 # Clients keep notifications' ids, so this never changes.
@@ -201,6 +212,12 @@ def fold(events: Sequence[Event]) -> Changes:
             case UserRegistered() | ProfileEdited() | PostBookmarked() | PostUnbookmarked():
                 pass
             case RoleGranted() | RoleRevoked():
+                pass
+            case AccountDeactivated() | AccountReactivated() | ErasureRequested() | ErasureCancelled():
+                pass
+            case UserSuspended() | UserUnsuspended():
+                pass
+            case ContentHeld() | ContentHidden() | ContentRemoved() | ContentRestored() | ContentScored():
                 pass
             case _:
                 assert_never(event)

@@ -1,4 +1,4 @@
-"""Posts, their versions, and the comments under them: what was written, whose it is and who may see it."""
+"""Posts, their versions, and the comments under them: what was written, whose it is, who may see it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,9 +8,18 @@ from uuid import UUID
 from projectors.runtime.changes import Changes, Table
 from projectors.runtime.projection import PostgresProjection
 from schemas.types import (
+    AccountDeactivated,
+    AccountReactivated,
     CommentAdded,
     CommentDeleted,
     CommentEdited,
+    ContentHeld,
+    ContentHidden,
+    ContentRemoved,
+    ContentRestored,
+    ContentScored,
+    ErasureCancelled,
+    ErasureRequested,
     Event,
     FollowApproved,
     FollowRejected,
@@ -33,10 +42,14 @@ from schemas.types import (
     UserFollowed,
     UserMuted,
     UserRegistered,
+    UserSuspended,
     UserUnblocked,
     UserUnfollowed,
     UserUnmuted,
+    UserUnsuspended,
 )
+
+Moderated = ContentHeld | ContentHidden | ContentRemoved | ContentRestored
 
 # Every event about a post or comment says whose it is and where it stands, in a group of its own: what comes late, or
 # alone, still goes with its author and its post.
@@ -62,6 +75,8 @@ POST = Table(
             "mentioned_ids": "uuid[]",
             "edited_at": "timestamptz",
         },
+        "moderation": {"moderation": "text"},
+        "score": {"moderation_score": "integer"},
     },
     whose={
         "post_id": "author_id",
@@ -81,6 +96,10 @@ POST = Table(
         "mentioned_ids": "author_id",
         "edited_at": "author_id",
         "content_event": "author_id",
+        "moderation": "author_id",
+        "moderation_event": "author_id",
+        "moderation_score": "author_id",
+        "score_event": "author_id",
     },
     erased_with=("author_id",),
     gone_with=("post_id",),
@@ -122,6 +141,7 @@ COMMENT = Table(
         "place": {"post_id": "uuid", "author_id": "uuid"},
         "created": {"parent_id": "uuid", "parent_author_id": "uuid", "created_at": "timestamptz"},
         "content": {"content": "text", "mentioned_ids": "uuid[]", "edited_at": "timestamptz"},
+        "moderation": {"moderation": "text"},
         "deleted": {},
     },
     whose={
@@ -137,11 +157,21 @@ COMMENT = Table(
         "mentioned_ids": "author_id",
         "edited_at": "author_id",
         "content_event": "author_id",
+        "moderation": "author_id",
+        "moderation_event": "author_id",
         "deleted_event": "author_id",
     },
     erased_with=("author_id",),
     gone_with=("post_id",),
 )
+
+# What a moderator's newest word makes of a post or comment; null where it is as any other.
+MODERATED: dict[type[Moderated], str | None] = {
+    ContentHeld: "held",
+    ContentHidden: "hidden",
+    ContentRemoved: "removed",
+    ContentRestored: None,
+}
 
 
 def fold(events: Sequence[Event]) -> Changes:
@@ -160,6 +190,10 @@ def fold(events: Sequence[Event]) -> Changes:
             case CommentDeleted():
                 _say(changes, event, (None, [], None))
                 changes.set(COMMENT, (event.comment_id,), "deleted", event.event_id)
+            case ContentHeld() | ContentHidden() | ContentRemoved() | ContentRestored():
+                _moderate(changes, event)
+            case ContentScored():
+                _score(changes, event)
             case PostDeleted():
                 changes.remove(event.post_id, event.event_id)
             case UserErased():
@@ -175,6 +209,10 @@ def fold(events: Sequence[Event]) -> Changes:
             case UserBlocked() | UserUnblocked() | UserMuted() | UserUnmuted():
                 pass
             case RoleGranted() | RoleRevoked():
+                pass
+            case AccountDeactivated() | AccountReactivated() | ErasureRequested() | ErasureCancelled():
+                pass
+            case UserSuspended() | UserUnsuspended():
                 pass
             case _:
                 assert_never(event)
@@ -220,9 +258,26 @@ def _say(
     changes.set(COMMENT, (event.comment_id,), "content", event.event_id, content)
 
 
+def _moderate(changes: Changes, event: Moderated) -> None:
+    stands = (MODERATED[type(event)],)
+    if event.content_id == event.post_id:
+        changes.set(POST, (event.post_id,), "place", event.event_id, (event.subject_id,))
+        changes.set(POST, (event.post_id,), "moderation", event.event_id, stands)
+    else:
+        changes.set(COMMENT, (event.content_id,), "place", event.event_id, (event.post_id, event.subject_id))
+        changes.set(COMMENT, (event.content_id,), "moderation", event.event_id, stands)
+
+
+def _score(changes: Changes, event: ContentScored) -> None:
+    """Comments are not ranked, so that only a post's score is kept."""
+    if event.content_id == event.post_id:
+        changes.set(POST, (event.post_id,), "place", event.event_id, (event.subject_id,))
+        changes.set(POST, (event.post_id,), "score", event.event_id, (event.score,))
+
+
 PROJECTION = PostgresProjection(
     name="posts",
-    topics=("posts", "accounts"),
+    topics=("posts", "moderation", "accounts"),
     tables=(POST, POST_VERSION, COMMENT),
     fold=fold,
     tables_sql=Path(__file__).with_name("tables.sql"),

@@ -15,7 +15,11 @@ create table if not exists post (
   hashtags text[],
   mentioned_ids uuid[],
   edited_at timestamptz,
-  content_event uuid
+  content_event uuid,
+  moderation text,
+  moderation_event uuid,
+  moderation_score integer,
+  score_event uuid
 );
 
 -- A post's id is in the order of time: an author's posts, a home feed's refill and the global feed are read by it.
@@ -51,6 +55,8 @@ create table if not exists comment (
   mentioned_ids uuid[],
   edited_at timestamptz,
   content_event uuid,
+  moderation text,
+  moderation_event uuid,
   deleted_event uuid
 );
 
@@ -58,5 +64,6 @@ create index if not exists comment_post on comment (post_id, comment_id);
 create index if not exists comment_parent on comment (parent_id, comment_id) where parent_id is not null;
 -- By the sweeper, and for a reader's blocks: what somebody wrote under one post.
 create index if not exists comment_author on comment (author_id, post_id);
--- Few: those that may have to show as removed.
+-- Few: those that may have to show as removed, and those of which nobody is told.
 create index if not exists comment_deleted on comment (post_id) where deleted_event is not null;
+create index if not exists comment_moderated on comment (post_id) where moderation is not null;

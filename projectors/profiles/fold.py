@@ -1,4 +1,4 @@
-"""Public profiles: each field as the newest event that named it left it."""
+"""Public profiles, each field as the newest event that named it left it, and whether their people are away."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,9 +7,18 @@ from typing import assert_never
 from projectors.runtime.changes import Changes, Table
 from projectors.runtime.projection import PostgresProjection
 from schemas.types import (
+    AccountDeactivated,
+    AccountReactivated,
     CommentAdded,
     CommentDeleted,
     CommentEdited,
+    ContentHeld,
+    ContentHidden,
+    ContentRemoved,
+    ContentRestored,
+    ContentScored,
+    ErasureCancelled,
+    ErasureRequested,
     Event,
     FollowApproved,
     FollowRejected,
@@ -32,9 +41,11 @@ from schemas.types import (
     UserFollowed,
     UserMuted,
     UserRegistered,
+    UserSuspended,
     UserUnblocked,
     UserUnfollowed,
     UserUnmuted,
+    UserUnsuspended,
 )
 
 PERSON = Table(
@@ -47,6 +58,10 @@ PERSON = Table(
         "avatar": {"avatar_media_id": "uuid"},
         "language": {"language": "text"},
         "private": {"private": "boolean"},
+        # Why somebody may be away: each is a fact of its own, and ends none of the others.
+        "deactivation": {"deactivated": "boolean"},
+        "suspension": {"suspended": "boolean"},
+        "erasure_request": {"erase_after": "timestamptz"},
     },
     whose={
         "user_id": "user_id",
@@ -63,6 +78,12 @@ PERSON = Table(
         "avatar_event": "user_id",
         "language_event": "user_id",
         "private_event": "user_id",
+        "deactivated": "user_id",
+        "deactivation_event": "user_id",
+        "suspended": "user_id",
+        "suspension_event": "user_id",
+        "erase_after": "user_id",
+        "erasure_request_event": "user_id",
     },
     erased_with=("user_id",),
 )
@@ -78,6 +99,15 @@ def fold(events: Sequence[Event]) -> Changes:
                 changes.set(PERSON, key, "display_name", event.event_id, (event.display_name,))
             case ProfileEdited():
                 _edit(changes, event)
+            case AccountDeactivated() | AccountReactivated():
+                deactivated = isinstance(event, AccountDeactivated)
+                changes.set(PERSON, (event.subject_id,), "deactivation", event.event_id, (deactivated,))
+            case UserSuspended() | UserUnsuspended():
+                suspended = isinstance(event, UserSuspended)
+                changes.set(PERSON, (event.subject_id,), "suspension", event.event_id, (suspended,))
+            case ErasureRequested() | ErasureCancelled():
+                erase_after = event.erase_after if isinstance(event, ErasureRequested) else None
+                changes.set(PERSON, (event.subject_id,), "erasure_request", event.event_id, (erase_after,))
             case UserErased():
                 changes.erase(event.subject_id, event.event_id)
             case UserFollowed() | UserUnfollowed() | NotificationsRead():
@@ -93,6 +123,8 @@ def fold(events: Sequence[Event]) -> Changes:
             case UserBlocked() | UserUnblocked() | UserMuted() | UserUnmuted():
                 pass
             case RoleGranted() | RoleRevoked():
+                pass
+            case ContentHeld() | ContentHidden() | ContentRemoved() | ContentRestored() | ContentScored():
                 pass
             case _:
                 assert_never(event)
@@ -115,7 +147,7 @@ def _edit(changes: Changes, event: ProfileEdited) -> None:
 
 PROJECTION = PostgresProjection(
     name="profiles",
-    topics=("accounts",),
+    topics=("accounts", "moderation"),
     tables=(PERSON,),
     fold=fold,
     tables_sql=Path(__file__).with_name("tables.sql"),

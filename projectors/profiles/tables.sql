@@ -13,7 +13,16 @@ create table if not exists person (
   language text,
   language_event uuid,
   private boolean,
-  private_event uuid
+  private_event uuid,
+  deactivated boolean,
+  deactivation_event uuid,
+  suspended boolean,
+  suspension_event uuid,
+  erase_after timestamptz,
+  erasure_request_event uuid
 ) with (fillfactor = 80);
 
 create index if not exists person_username on person (username);
+
+-- Who is away: few, and every list of comments asks for those among its authors.
+create index if not exists person_away on person (user_id) where deactivated or suspended or erase_after is not null;

@@ -9,9 +9,18 @@ from typing import assert_never
 from uuid import UUID
 
 from schemas.types import (
+    AccountDeactivated,
+    AccountReactivated,
     CommentAdded,
     CommentDeleted,
     CommentEdited,
+    ContentHeld,
+    ContentHidden,
+    ContentRemoved,
+    ContentRestored,
+    ContentScored,
+    ErasureCancelled,
+    ErasureRequested,
     Event,
     FollowApproved,
     FollowRejected,
@@ -34,9 +43,11 @@ from schemas.types import (
     UserFollowed,
     UserMuted,
     UserRegistered,
+    UserSuspended,
     UserUnblocked,
     UserUnfollowed,
     UserUnmuted,
+    UserUnsuspended,
 )
 
 ParkingKeys = tuple[str, ...]
@@ -46,6 +57,10 @@ def parking_keys(event: Event) -> ParkingKeys:
     """What the event is about, as `kind:id` or `kind:id:id`; an event about two edges has both."""
     match event:
         case UserRegistered() | ProfileEdited() | UserErased() | RoleGranted() | RoleRevoked():
+            return (_key("person", event.subject_id),)
+        case AccountDeactivated() | AccountReactivated() | ErasureRequested() | ErasureCancelled():
+            return (_key("person", event.subject_id),)
+        case UserSuspended() | UserUnsuspended():
             return (_key("person", event.subject_id),)
         case UserFollowed() | UserUnfollowed() | FollowRequested():
             return (_key("relation", event.subject_id, event.followee_id),)
@@ -62,6 +77,9 @@ def parking_keys(event: Event) -> ParkingKeys:
             return (_key("post", event.post_id),)
         case CommentAdded() | CommentEdited() | CommentDeleted():
             return (_key("comment", event.comment_id),)
+        case ContentHeld() | ContentHidden() | ContentRemoved() | ContentRestored() | ContentScored():
+            kind = "post" if event.content_id == event.post_id else "comment"
+            return (_key(kind, event.content_id),)
         case PostLiked() | PostUnliked():
             return (_key("like", event.post_id, event.subject_id),)
         case PostShared() | PostUnshared():

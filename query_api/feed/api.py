@@ -140,7 +140,7 @@ class GlobalView(ReadView):
             lambda after, limit: read_page(
                 public_ids,
                 lambda ids: hydrate(ids, self.viewer),
-                is_public_item,
+                lambda row: is_public_item(row, self.viewer),
                 after=after,
                 limit=limit,
             ),

@@ -13,7 +13,7 @@ from uuid import UUID
 from query_api import database
 from query_api.feed.home import HomeSkeleton
 from query_api.feed.placing import HomeItems, read_home_page
-from query_api.feed.ranking import OWN_AFFINITY, Candidate, Ranked, affinity, ranked_order
+from query_api.feed.ranking import MILLION, OWN_AFFINITY, Candidate, Ranked, affinity, ranked_order
 from query_api.feed.rules import standing_item
 from query_api.feed.sharing import NEWEST_SHARE_AND_SHARER_SQL
 from query_api.feed.standings import Standing, standings
@@ -90,7 +90,14 @@ def ranked_items(viewer_id: UUID, items: Iterable[Standing], ranked_at: int) -> 
             warmth = affinities[facts.author_id] = affinity(item.weights, today)
         candidates.append(
             Candidate(
-                item.standing_id, facts.post_id, facts.published_at, facts.likes, facts.comments, facts.shares, warmth
+                item.standing_id,
+                facts.post_id,
+                facts.published_at,
+                facts.likes,
+                facts.comments,
+                facts.shares,
+                warmth,
+                facts.moderation_score / MILLION,
             )
         )
     return ranked_order(candidates, ranked_at)

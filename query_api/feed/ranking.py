@@ -15,6 +15,7 @@ GRAVITY = 1.8
 AFFINITY_HALF_LIFE_DAYS = 14
 OWN_AFFINITY = 1.0
 MICROS_PER_HOUR = 3_600_000_000
+MILLION = 1_000_000  # moderation scores are kept in millionths
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):

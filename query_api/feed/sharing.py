@@ -2,11 +2,14 @@
 
 from typing import LiteralString
 
-# The newest share of `h.post_id` by somebody V follows and has not muted, who is there; none newer than `as_of`.
+from query_api.profiles.standing import away
+
+# The newest share of `h.post_id`, none newer than `as_of`, by somebody V follows, has not muted, and who is not away.
 # Of a post that few shared, each share is looked at, and of another, each person that V follows: it costs at most as
 # many look-ups as V follows people, and none for a post that nobody shared. `offset 0` keeps them look-ups: the planner
 # takes a post for one of few shares and would read all of a popular one's.
-_NEWEST_SHARE_SQL: LiteralString = """
+_NEWEST_SHARE_SQL: LiteralString = (
+    """
   left join lateral (
     select s.share_id, {sharer}
       from (
@@ -27,10 +30,14 @@ _NEWEST_SHARE_SQL: LiteralString = """
            and many.active and many.share_id <= coalesce(%(as_of)s::uuid, %(last)s::uuid)
          order by share_id desc offset 0) s
       join profiles.person u on u.user_id = s.actor_id and u.created_event is not null
-     where not exists (select from profiles.erased e where e.user_id = s.actor_id)
+     where not """
+    + away("u")
+    + """
+       and not exists (select from profiles.erased e where e.user_id = s.actor_id)
        and not exists (select from graph.erased e where e.user_id = s.actor_id)
        and not exists (select from counters.erased e where e.user_id = s.actor_id)
      order by s.share_id desc limit 1) n on h.shares > 0"""
+)
 
 _SHARER_SQL: LiteralString = """s.actor_id as sharer_id, u.username as sharer_username,
     u.display_name as sharer_display_name, u.avatar_media_id as sharer_avatar_media_id"""

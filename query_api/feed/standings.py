@@ -17,10 +17,11 @@ from uuid import UUID
 import msgspec
 
 from query_api import database
-from query_api.consistency import ERASED_SQL, KNOWN_SQL
+from query_api.consistency import AWAY_SQL, ERASED_SQL, KNOWN_SQL
 from query_api.feed.rules import Shown, shown_to
 from query_api.feed.sharing import NEWEST_SHARE_SQL
 from query_api.posts.queries import PRESENT_SQL
+from query_api.profiles.standing import away
 from shared.environment import environment
 from shared.errors import Unauthenticated
 from shared.ids import LAST_ID, time_of
@@ -35,7 +36,9 @@ STANDINGS_SQL: LiteralString = (
 with missing as materialized (
     select p.post_id, p.author_id, coalesce(a.private, false) as private, p.visibility, p.reply_to_id,
            p.reply_to_author_id, coalesce(c.likes, 0) as likes, coalesce(c.comments, 0) as comments,
-           coalesce(c.shares, 0) as shares
+           coalesce(c.shares, 0) as shares, p.moderation, coalesce(p.moderation_score, 0) as score, """
+    + away("a")
+    + """ as away
       from unnest(%(missing)s::uuid[]) as w (id)"""
     + PRESENT_SQL
     + """),
@@ -55,29 +58,33 @@ select 0 as kind, null::bytea as one, null::bytea as other, null::bytea as third
     + KNOWN_SQL
     + " as yes,"
     + ERASED_SQL
-    + """ as also, 0::bigint as first, 0::bigint as second, 0::bigint as last
+    + " or"
+    + AWAY_SQL
+    + """ as also, 0::bigint as first, 0::bigint as second, 0::bigint as last, null::text as moderation,
+       0::bigint as score, null::boolean as away
 union all
 select 1, uuid_send(post_id), uuid_send(author_id), uuid_send(reply_to_author_id), visibility, private,
-       reply_to_id is not null, likes, comments, shares
+       reply_to_id is not null, likes, comments, shares, moderation, score, away
   from missing
 union all
 select 2, uuid_send(r.to_id), null, null, null,
-       coalesce(r.counted, false), coalesce(r.blocks or r.blocked_by, false), coalesce(r.mutes, false)::int, 0, 0
+       coalesce(r.counted, false), coalesce(r.blocks or r.blocked_by, false), coalesce(r.mutes, false)::int, 0, 0,
+       null, 0, null
   from people
   join graph.relation r on r.from_id = %(viewer)s::uuid and r.to_id = people.user_id
  where not exists (select from graph.erased e where e.user_id = r.to_id)
 union all
-select 3, uuid_send(author_id), null, null, null, null, null, day, weight, 0
+select 3, uuid_send(author_id), null, null, null, null, null, day, weight, 0, null, 0, null
   from counters.affinity
  where viewer_id = %(viewer)s::uuid and author_id = any(%(people)s::uuid[])
 union all
-select 3, uuid_send(each.author_id), null, null, null, null, null, each.day, each.weight, 0
+select 3, uuid_send(each.author_id), null, null, null, null, null, each.day, each.weight, 0, null, 0, null
   from missing_people
  cross join lateral (select author_id, day, weight from counters.affinity a
                       where a.viewer_id = %(viewer)s::uuid and a.author_id = missing_people.user_id) each
  where missing_people.user_id <> all(%(people)s::uuid[])
 union all
-select 4, uuid_send(h.post_id), uuid_send(n.share_id), null, null, null, null, 0, 0, 0
+select 4, uuid_send(h.post_id), uuid_send(n.share_id), null, null, null, null, 0, 0, 0, null, 0, null
   from h"""
     + NEWEST_SHARE_SQL
     + """
@@ -92,6 +99,8 @@ class Kind(NamedTuple):
     author_private: bool
     reply_to_author_id: str | None
     is_reply: bool
+    moderation: str | None
+    author_away: bool
 
 
 class PostFacts(msgspec.Struct, frozen=True, gc=False):
@@ -104,6 +113,7 @@ class PostFacts(msgspec.Struct, frozen=True, gc=False):
     likes: int
     comments: int
     shares: int
+    moderation_score: int
 
 
 class Relation(NamedTuple):
@@ -141,6 +151,8 @@ class _Seen(NamedTuple):
     hidden: bool
     muted: bool
     follows_replied_to: bool
+    moderation: str | None
+    author_away: bool
 
 
 class _Kept:
@@ -182,7 +194,7 @@ def standings(
 ) -> dict[str, Standing]:
     """These posts that are there. No share newer than `as_of` counts; `shared` are posts of which one is known.
 
-    `fresh`: nothing that was kept is used. Raises Unauthenticated when the reader is erased, or nobody.
+    `fresh`: nothing that was kept is used. Raises Unauthenticated when the reader is erased, away, or nobody.
     """
     facts = {} if fresh else _kept().get(posts)
     people, asked_shares = set(), []
@@ -216,16 +228,16 @@ def _sorted_out(
     weights: dict[str, list[tuple[int, int]]] = {}
     shares: dict[str, str] = {}
     read: dict[str, PostFacts] = {}
-    for kind, one, other, third, visibility, yes, also, first, second, last in rows:
+    for kind, one, other, third, visibility, yes, also, first, second, last, moderation, score, gone in rows:
         if kind == AFFINITY:
             weights.setdefault(one.hex(), []).append((first, second))
         elif kind == RELATION:
             relations[one.hex()] = Relation(yes, also, bool(first))
         elif kind == POST:
             post = one.hex()
-            kind_of_post = Kind(visibility, yes, third.hex() if third is not None else None, also)
+            kind_of_post = Kind(visibility, yes, third.hex() if third is not None else None, also, moderation, gone)
             published_at = time_of(UUID(bytes=one))
-            read[post] = PostFacts(post, other.hex(), kind_of_post, published_at, first, second, last)
+            read[post] = PostFacts(post, other.hex(), kind_of_post, published_at, first, second, last, score)
         elif kind == SHARE:
             shares[one.hex()] = other.hex()
         elif also or not yes:
@@ -263,4 +275,5 @@ def _seen(author: str, kind: Kind, relations: Mapping[str, Relation]) -> _Seen:
     return _Seen(
         author, kind.visibility, kind.author_private, author if kind.is_reply else None, replied_to,
         follows, blocked, mutes, replied_to is not None and relations.get(replied_to, NO_RELATION).follows,
+        kind.moderation, kind.author_away,
     )  # fmt: skip

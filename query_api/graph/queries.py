@@ -1,7 +1,7 @@
 """One's own blocks, mutes and requests to be followed, each with whom it concerns, newest first.
 
 Only here are people shown whom their viewer blocks: nowhere else could a block be found again to be lifted. A mute or a
-request within a blocked pair is not shown, like everything else of the pair.
+request within a blocked pair is not shown, like everything else of the pair; nor is whoever is away, until they return.
 """
 
 from dataclasses import dataclass
@@ -10,13 +10,18 @@ from uuid import UUID
 
 from query_api import database
 from query_api.pipeline import Page
+from query_api.profiles.standing import away
 from shared.ids import LAST_ID
 
 # `f` is the row of the pair; a block shows in the rows of both.
 CARD_SQL: LiteralString = "a.user_id as author_id, a.username, a.display_name, a.avatar_media_id"
-PERSON_THERE_SQL: LiteralString = """ and a.created_event is not null
+PERSON_THERE_SQL: LiteralString = (
+    " and a.created_event is not null and not "
+    + away("a")
+    + """
    and not exists (select from graph.erased e where e.user_id = a.user_id)
    and not exists (select from profiles.erased e where e.user_id = a.user_id)"""
+)
 
 BLOCKS_SQL: LiteralString = (
     "select f.block_event as event_id, f.blocked_at as since, "

@@ -127,11 +127,11 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         self._pump_task = asyncio.create_task(self._pump())
 
     async def _known_state(self) -> State | None:
-        """The recipient's state, waited for after a registration; None for someone erased or unknown."""
+        """The recipient's state, waited for after a registration; None for someone erased, away or unknown."""
         deadline = time.monotonic() + environment().consistency_wait_seconds
         while True:
             state = await state_of(self._resources.pool, self._recipient_id)
-            if state.erased:
+            if state.shut_out:
                 return None
             if state.known:
                 return state
@@ -191,9 +191,9 @@ class NotificationConsumer(AsyncWebsocketConsumer):
         return False
 
     async def _beat(self) -> bool:
-        """Says where the sequence stands; False when the recipient has been erased and the connection closed."""
+        """Says where the sequence stands; False, and closed, when the recipient was erased or is away."""
         state = await state_of(self._resources.pool, self._recipient_id)
-        if state.erased:
+        if state.shut_out:
             await self.close(FORBIDDEN)
             return False
         try:

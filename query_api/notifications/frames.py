@@ -18,6 +18,7 @@ from query_api.notifications.queries import (
     UNREAD_COUNT_SQL,
     NotificationRow,
 )
+from query_api.profiles.standing import away
 
 FRAMES_AT_ONCE = 200
 # A frame is so young that the graph may still bring the follow by which its post is seen. All frames behind it wait
@@ -42,24 +43,29 @@ FRAMES_SQL: LiteralString = (
  order by f.seq limit %(limit)s"""
 )
 
-# `kept` is the oldest frame there still is; `known` and `erased` are the bearer's state, as in consistency.py.
-STATE_SQL: LiteralString = """
+# `kept` is the oldest frame there still is; `known` and `shut_out` are the bearer's state, as in consistency.py.
+STATE_SQL: LiteralString = (
+    """
 select coalesce((select seq from delivery.head where recipient_id = %(recipient)s), 0) as head,
        (select min(seq) from delivery.frame where recipient_id = %(recipient)s) as kept,
        exists (select from profiles.person where user_id = %(recipient)s and created_event is not null) as known,
-       exists (select from profiles.erased where user_id = %(recipient)s) as erased"""
+       exists (select from profiles.erased where user_id = %(recipient)s)
+           or exists (select from profiles.person b where b.user_id = %(recipient)s and """
+    + away("b")
+    + ") as shut_out"
+)
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
 
 @dataclass(frozen=True)
 class State:
-    """Where a recipient's sequence stands, and whether they are still there."""
+    """Where a recipient's sequence stands, and whether they are still there, neither erased nor away."""
 
     head: int
     kept: int | None
     known: bool
-    erased: bool
+    shut_out: bool
 
     def has_all_after(self, seq: int) -> bool:
         """Whether every frame after `seq` can still be sent."""

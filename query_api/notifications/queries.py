@@ -2,8 +2,9 @@
 
 The list, the unread count and the WebSocket share one definition of which notifications are there, so they cannot
 disagree. Whoever the recipient has muted, or blocks or is blocked by, is not heard: neither is there anything about a
-post by somebody blocked either way. Who is blocked is asked of the notifications projection itself, which writes the
-frames that an unblock brings together with it.
+post by somebody blocked either way. The same goes for whoever is away, and for what moderators keep from the recipient.
+Who is blocked is asked of the notifications projection itself, which writes the frames that an unblock brings together
+with it.
 """
 
 from collections.abc import Sequence
@@ -12,19 +13,30 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from query_api import database
+from query_api.profiles.standing import away
 from shared.ids import LAST_ID
 
 # Which notifications are there; `n` is the notification, `actor` whoever caused it. None tells of a post that its
 # recipient may not see: posts/rules.py says who may, here it is SQL because the unread count reads no rows.
-ACTOR_PRESENT_SQL: LiteralString = """
+ACTOR_PRESENT_SQL: LiteralString = (
+    """
        not exists (select from notifications.erased e where e.user_id = n.actor_id)
    and not exists (select from profiles.erased e where e.user_id = n.actor_id)
    and not exists (select from notifications.silence s
-                    where s.recipient_id = n.recipient_id and s.actor_id = n.actor_id and s.counted)"""
+                    where s.recipient_id = n.recipient_id and s.actor_id = n.actor_id and s.counted)
+   and not exists (select from profiles.person b where b.user_id = n.actor_id and """
+    + away("b")
+    + ")"
+)
 
 POST_STANDS_SQL: LiteralString = """
        not exists (select from notifications.gone g where g.post_id = n.post_id)
-   and not exists (select from posts.gone g where g.post_id = n.post_id)"""
+   and not exists (select from posts.gone g where g.post_id = n.post_id)
+   and not exists (select from posts.post h where h.post_id = n.post_id and h.moderation in ('held', 'removed'))"""
+
+# Nobody is told of a comment that moderators keep from all but, perhaps, its author.
+COMMENT_STANDS_SQL: LiteralString = """
+       not exists (select from posts.comment k where k.comment_id = n.target_id and k.moderation is not null)"""
 
 
 def _no_post_that(condition: LiteralString) -> LiteralString:
@@ -37,13 +49,17 @@ def _no_post_that(condition: LiteralString) -> LiteralString:
            and ({condition}))"""
 
 
-_HIDDEN_SQL: LiteralString = """
-                p.visibility not in ('public', 'followers')
+_HIDDEN_SQL: LiteralString = (
+    """
+                p.visibility not in ('public', 'followers') or p.moderation = 'hidden' or """
+    + away("w")
+    + """
                 or exists (select from posts.erased e where e.user_id = p.author_id)
                 or exists (select from profiles.erased e where e.user_id = p.author_id)
                 or exists (select from notifications.silence s
                             where s.recipient_id = n.recipient_id and s.actor_id = p.author_id
                               and (s.blocks or s.blocked_by))"""
+)
 
 # A post for followers, or by a private account: whether the recipient follows is for the graph to say.
 _UNFOLLOWED_SQL: LiteralString = """
@@ -54,7 +70,7 @@ _UNFOLLOWED_SQL: LiteralString = """
 POST_FOLLOWED_SQL = _no_post_that(_UNFOLLOWED_SQL)
 POST_PRESENT_SQL = POST_STANDS_SQL + " and " + _no_post_that(_HIDDEN_SQL + " or " + _UNFOLLOWED_SQL)
 
-_CAUSED_SQL = "n.active and n.cause_event is not null and " + ACTOR_PRESENT_SQL + " and "
+_CAUSED_SQL = "n.active and n.cause_event is not null and " + ACTOR_PRESENT_SQL + " and " + COMMENT_STANDS_SQL + " and "
 PRESENT_SQL = _CAUSED_SQL + POST_PRESENT_SQL
 # Present, but for a follow that may not have come yet.
 THERE_SQL = _CAUSED_SQL + POST_STANDS_SQL + " and " + _no_post_that(_HIDDEN_SQL)
@@ -124,7 +140,7 @@ announced as (
 UNREAD_COUNT_SQL: LiteralString = (
     """
 with unread as materialized (
-    select n.recipient_id, n.actor_id, n.post_id from notifications.notification n
+    select n.recipient_id, n.actor_id, n.target_id, n.post_id from notifications.notification n
      where n.recipient_id = %(recipient)s and n.active and """
     + UNREAD_SQL
     + """),
@@ -140,9 +156,10 @@ posts as materialized (
     + " and "
     + POST_RESOLVED_SQL
     + """)
-select count(*) as unread from unread
- where actor_id in (select actor_id from actors)
-   and (post_id is null or post_id in (select post_id from posts))"""
+select count(*) as unread from unread n
+ where n.actor_id in (select actor_id from actors)
+   and (n.post_id is null or n.post_id in (select post_id from posts)) and """
+    + COMMENT_STANDS_SQL
 )
 
 NIL = UUID(int=0)

@@ -42,7 +42,7 @@ class HistoryView(ReadView):
         return page_of(
             request,
             f"versions:{post_id.hex}",
-            lambda before, limit: _versions(post_id, before, limit),
+            lambda before, limit: _versions(post_id, self.viewer, before, limit),
             present_version,
         )
 
@@ -81,7 +81,7 @@ class CommentsView(ReadView):
 
 
 class CommentView(ReadView):
-    """One comment; a deleted one, or one of a blocked pair's other, shows as removed if something answers it."""
+    """One comment; a deleted one, and one the viewer may not see, shows as removed if something answers it."""
 
     projections = POST_PROJECTIONS
 
@@ -125,8 +125,8 @@ def _replies_page(request: Request, post_id: UUID, parent_id: UUID, viewer_id: U
     )
 
 
-def _versions(post_id: UUID, before: UUID | None, limit: int) -> Page[VersionRow]:
-    rows = versions(post_id, before, limit + 1)
+def _versions(post_id: UUID, viewer_id: UUID | None, before: UUID | None, limit: int) -> Page[VersionRow]:
+    rows = versions(post_id, viewer_id, before, limit + 1)
     return Page(rows[:limit], rows[limit - 1].version_id if len(rows) > limit else None)
 
 

@@ -1,10 +1,10 @@
 """Comments as their readers see them, flat or as a tree; one that is deleted shows as removed above what answers it.
 
 A comment is there when it was added, its author is not erased and is known, and its post is not gone. It is live unless
-it was deleted, or its author and the reader are hidden from each other; one that is not live is shown, as removed,
-while something live hangs below it, be it through others that are not. A parent of which nothing is left at all stands
-as removed at the top of the tree. Comments are listed oldest first, so that what is added while somebody pages comes
-after what they have read.
+it was deleted, its author is away, its author and the reader are hidden from each other, or moderators keep it from the
+reader; one that is not live is shown, as removed, while something live hangs below it, be it through others that are
+not. A parent of which nothing is left at all stands as removed at the top of the tree. Comments are listed oldest
+first, so that what is added while somebody pages comes after what they have read.
 """
 
 from collections.abc import Sequence
@@ -13,22 +13,41 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from query_api import database
+from query_api.profiles.standing import out_of_sight
 from shared.ids import NIL
 
 DESCENDANTS_MAX = 500
 DEPTH_MAX = 32
 
-# Which comments are there; `c` is the comment.
-THERE_SQL: LiteralString = """
+# Which comments are there; `c` is the comment. Its author is looked up by a subquery that answers a value: under an
+# `or`, `exists` has the planner read all people there are.
+NOT_ERASED_SQL: LiteralString = """
        c.created_event is not null
    and not exists (select from posts.erased e where e.user_id = c.author_id)
-   and not exists (select from profiles.erased e where e.user_id = c.author_id)
-   and exists (select from profiles.person a where a.user_id = c.author_id and a.created_event is not null)"""
+   and not exists (select from profiles.erased e where e.user_id = c.author_id)"""
+
+THERE_SQL: LiteralString = (
+    NOT_ERASED_SQL
+    + """
+   and (select a.created_event is not null from profiles.person a where a.user_id = c.author_id)"""
+)
+
+# Moderators keep `c` from the reader: what they hide, from all but its author, what they hold or remove, from all.
+WITHHELD_SQL: LiteralString = """
+       (c.moderation is not null
+        and not (c.moderation = 'hidden' and c.author_id is not distinct from %(viewer)s::uuid))"""
 
 LIVE_SQL: LiteralString = (
     """c.content_event is not null and c.deleted_event is null
-   and c.author_id not in (select user_id from hidden) and """
-    + THERE_SQL
+   and c.author_id not in (select user_id from hidden) and not """
+    + WITHHELD_SQL
+    + " and "
+    + NOT_ERASED_SQL
+    + """
+   and (select a.created_event is not null and not """
+    + out_of_sight("a")
+    + """
+          from profiles.person a where a.user_id = c.author_id)"""
 )
 
 # Whom the reader and others hide from each other; the comments of a post that are there and not live; and those of them
@@ -40,6 +59,20 @@ hidden (user_id) as materialized (
 missing (comment_id, parent_id, post_id) as materialized (
     select c.comment_id, c.parent_id, c.post_id from posts.comment c
      where c.post_id = (select post_id from place) and c.deleted_event is not null and """
+    + THERE_SQL
+    + """
+    union
+    select c.comment_id, c.parent_id, c.post_id from posts.comment c
+     where c.post_id = (select post_id from place) and """
+    + WITHHELD_SQL
+    + " and "
+    + THERE_SQL
+    + """
+    union
+    select c.comment_id, c.parent_id, c.post_id from posts.comment c
+      join profiles.person a on a.user_id = c.author_id
+     where c.post_id = (select post_id from place) and (a.deactivated or a.suspended or a.erase_after is not null)
+       and a.user_id is distinct from %(viewer)s::uuid and """
     + THERE_SQL
     + """
     union
@@ -61,19 +94,27 @@ removed (comment_id, parent_id) as (
 
 OF_POST_SQL: LiteralString = "with recursive place as (select %(post)s::uuid as post_id)," + REMOVED_SQL
 
-COLUMNS_SQL: LiteralString = """
+COLUMNS_SQL: LiteralString = (
+    """
 select c.comment_id, c.post_id, c.parent_id, c.author_id, a.username, a.display_name, a.avatar_media_id, c.content,
        c.mentioned_ids, c.created_at, c.edited_at,
        (select jsonb_object_agg(m.user_id, m.username)
           from profiles.person m
-         where m.user_id = any(c.mentioned_ids) and m.username is not null
+         where m.user_id = any(c.mentioned_ids) and m.username is not null and not """
+    + out_of_sight("m")
+    + """
            and not exists (select from profiles.erased e where e.user_id = m.user_id)) as mentioned,
        coalesce(n.likes, 0) as likes, coalesce(n.replies, 0) as replies,
-       c.deleted_event is not null or c.author_id in (select user_id from hidden) as removed
+       c.deleted_event is not null or c.author_id in (select user_id from hidden) or """
+    + WITHHELD_SQL
+    + " or "
+    + out_of_sight("a")
+    + """ as removed
   from posts.comment c
   join profiles.person a on a.user_id = c.author_id
   left join counters.comment_count n on n.comment_id = c.comment_id
 """
+)
 
 SHOWN_SQL: LiteralString = "(" + LIVE_SQL + " or c.comment_id in (select comment_id from removed))"
 

@@ -10,17 +10,23 @@ from uuid import UUID
 
 from query_api import database
 from query_api.posts.rules import may_see
+from query_api.profiles.standing import away, out_of_sight
 from shared.ids import LAST_ID
 
 # Facts that decide who may see a post. `p` is the post, `a` its author, `own` what the viewer is to them.
-FACTS_SQL: LiteralString = """
+FACTS_SQL: LiteralString = (
+    """
        p.visibility, coalesce(a.private, false) as author_private, p.reply_to_id, p.reply_to_author_id,
        coalesce(own.counted, false) as follows_author, coalesce(own.blocks or own.blocked_by, false) as hidden,
        coalesce(own.mutes, false) as muted,
        p.reply_to_author_id is not null
            and exists (select from graph.relation f
                         where f.from_id = %(viewer)s::uuid and f.to_id = p.reply_to_author_id and f.counted)
-           and not exists (select from graph.erased e where e.user_id = p.reply_to_author_id) as follows_replied_to"""
+           and not exists (select from graph.erased e where e.user_id = p.reply_to_author_id) as follows_replied_to,
+       p.moderation, coalesce(p.moderation_score, 0) as moderation_score, """
+    + away("a")
+    + " as author_away"
+)
 
 PRESENT_SQL: LiteralString = """
   join posts.post p on p.post_id = w.id and p.created_event is not null and p.content_event is not null
@@ -41,7 +47,9 @@ select p.post_id, p.author_id, a.username, a.display_name, a.avatar_media_id, p.
        p.media_ids, p.mentioned_ids, p.quote_of_id, p.created_at, p.edited_at,
        (select jsonb_object_agg(m.user_id, m.username)
           from profiles.person m
-         where m.user_id = any(p.mentioned_ids) and m.username is not null
+         where m.user_id = any(p.mentioned_ids) and m.username is not null and not """
+    + out_of_sight("m")
+    + """
            and not exists (select from profiles.erased e where e.user_id = m.user_id)) as mentioned,
        coalesce(c.likes, 0) as likes, coalesce(c.comments, 0) as comments, coalesce(c.shares, 0) as shares,
        coalesce(c.quotes, 0) as quotes,
@@ -104,6 +112,9 @@ class PostRow:
     hidden: bool
     muted: bool
     follows_replied_to: bool
+    moderation: str | None
+    moderation_score: int
+    author_away: bool
     quoted: "PostRow | None" = None
 
 

@@ -6,9 +6,11 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from query_api import database
+from query_api.profiles.standing import out_of_sight
 from shared.ids import LAST_ID
 
-PROFILE_SQL: LiteralString = """
+PROFILE_SQL: LiteralString = (
+    """
 select a.user_id, a.username, a.display_name, a.bio, a.avatar_media_id, coalesce(a.private, false) as private,
        a.created_at,
        coalesce(g.followers, 0) as followers, coalesce(g.following, 0) as following, coalesce(n.posts, 0) as posts,
@@ -16,7 +18,9 @@ select a.user_id, a.username, a.display_name, a.bio, a.avatar_media_id, coalesce
        exists (select from graph.relation f
                 where f.from_id = a.user_id and f.to_id = %(viewer)s::uuid and f.counted) as followed_by,
        coalesce(own.blocks, false) as blocks, coalesce(own.mutes, false) as mutes,
-       coalesce(own.blocks or own.blocked_by, false) as hidden
+       coalesce(own.blocks or own.blocked_by, false) or """
+    + out_of_sight("a")
+    + """ as hidden
   from profiles.person a
   left join graph.relation own on own.from_id = %(viewer)s::uuid and own.to_id = a.user_id
   left join graph.person_count g on g.user_id = a.user_id
@@ -24,6 +28,7 @@ select a.user_id, a.username, a.display_name, a.bio, a.avatar_media_id, coalesce
  where a.created_event is not null
    and not exists (select from profiles.erased e where e.user_id = a.user_id)
    and """
+)
 
 BY_ID_SQL: LiteralString = PROFILE_SQL + "a.user_id = %(user)s"
 BY_NAME_SQL: LiteralString = PROFILE_SQL + "a.username = %(name)s"
@@ -41,7 +46,7 @@ select follow_event, to_id as user_id from graph.relation
 
 @dataclass(frozen=True, slots=True)
 class ProfileRow:
-    """A person with all that their shape needs. `hidden`: they or the viewer block the other."""
+    """A person with all that their shape needs. `hidden`: they or the viewer block the other, or they are away."""
 
     user_id: UUID
     username: str

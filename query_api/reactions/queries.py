@@ -8,6 +8,7 @@ from uuid import UUID
 from query_api import database
 from query_api.posts.queries import PostRow, hydrate
 from query_api.posts.rules import may_see
+from query_api.profiles.standing import out_of_sight
 from shared.ids import LAST_ID, datetime_of, time_of
 
 REACTIONS_SQL: LiteralString = """
@@ -15,30 +16,38 @@ select edge_event from counters.reaction
  where post_id = %(post)s and active and edge_event < coalesce(%(before)s::uuid, %(last)s::uuid)
  order by edge_event desc limit %(limit)s"""
 
-REACTORS_SQL: LiteralString = """
+REACTORS_SQL: LiteralString = (
+    """
 select r.edge_event, r.actor_id as author_id, r.reaction, a.username, a.display_name, a.avatar_media_id
   from counters.reaction r
   join profiles.person a on a.user_id = r.actor_id and a.created_event is not null
   left join graph.relation own on own.from_id = %(viewer)s::uuid and own.to_id = r.actor_id
  where r.post_id = %(post)s and r.active and r.edge_event = any(%(events)s::uuid[])
-   and (own.blocks or own.blocked_by) is not true
+   and (own.blocks or own.blocked_by) is not true and not """
+    + out_of_sight("a")
+    + """
    and not exists (select from counters.erased e where e.user_id = r.actor_id)
    and not exists (select from profiles.erased e where e.user_id = r.actor_id)"""
+)
 
 SHARES_SQL: LiteralString = """
 select share_id from counters.share
  where post_id = %(post)s and active and share_id < coalesce(%(before)s::uuid, %(last)s::uuid)
  order by share_id desc limit %(limit)s"""
 
-SHARERS_SQL: LiteralString = """
+SHARERS_SQL: LiteralString = (
+    """
 select s.share_id, s.actor_id as author_id, a.username, a.display_name, a.avatar_media_id
   from counters.share s
   join profiles.person a on a.user_id = s.actor_id and a.created_event is not null
   left join graph.relation own on own.from_id = %(viewer)s::uuid and own.to_id = s.actor_id
  where s.post_id = %(post)s and s.active and s.share_id = any(%(shares)s::uuid[])
-   and (own.blocks or own.blocked_by) is not true
+   and (own.blocks or own.blocked_by) is not true and not """
+    + out_of_sight("a")
+    + """
    and not exists (select from counters.erased e where e.user_id = s.actor_id)
    and not exists (select from profiles.erased e where e.user_id = s.actor_id)"""
+)
 
 BOOKMARKS_SQL: LiteralString = """
 select edge_event from counters.bookmark
@@ -96,7 +105,7 @@ def newest_reactions(post_id: UUID, before: UUID | None, limit: int) -> list[UUI
 
 
 def reactions(post_id: UUID, events: Sequence[UUID], viewer_id: UUID | None) -> dict[UUID, ReactionRow]:
-    """These reactions by event, without those of people who are not there, or hidden from the viewer."""
+    """These reactions by event, without those of people who are not there, or away, or hidden from the viewer."""
     found = database.rows(REACTORS_SQL, {"post": post_id, "events": list(events), "viewer": viewer_id})
     return {row.edge_event: ReactionRow(*row) for row in found}
 
@@ -108,7 +117,7 @@ def newest_shares(post_id: UUID, before: UUID | None, limit: int) -> list[UUID]:
 
 
 def shares(post_id: UUID, share_ids: Sequence[UUID], viewer_id: UUID | None) -> dict[UUID, ShareRow]:
-    """These shares by id, without those of people who are not there, or hidden from the viewer."""
+    """These shares by id, without those of people who are not there, or away, or hidden from the viewer."""
     found = database.rows(SHARERS_SQL, {"post": post_id, "shares": list(share_ids), "viewer": viewer_id})
     return {row.share_id: ShareRow(*row) for row in found}
 

@@ -14,7 +14,7 @@ import msgspec
 
 from schemas.types import Event, RoleGranted, RoleRevoked, UserRegistered
 from shared.ids import mint, time_of
-from tests.properties.histories import REACTIONS, STEPS, Action, society
+from tests.properties.histories import LEAVING, MODERATING, REACTIONS, STEPS, Action, society
 
 PEOPLE = 24
 ACTIONS = 1_200
@@ -26,6 +26,8 @@ WEIGHTS = {
     "publish": 12, "comment": 15, "like": 40, "unlike": 8, "follow": 12, "unfollow": 4, "edit": 2, "read": 3,
     "delete": 2, "rewrite": 4, "reword": 3, "withdraw": 4, "keep": 5, "let go": 2, "request": 3, "approve": 4,
     "reject": 1, "block": 3, "unblock": 3, "mute": 2, "unmute": 2, "share": 8, "unshare": 3,
+    "deactivate": 1, "reactivate": 2, "suspend": 1, "unsuspend": 2, "ask erasure": 1, "stay": 2,
+    "hold": 2, "hide": 2, "remove": 2, "restore": 2, "score": 6,
 }  # fmt: skip
 
 
@@ -110,6 +112,10 @@ def _arguments(dice: random.Random, verb: str) -> Action:
             return (some(), mentioned())
         case "delete" | "withdraw":
             return (dice.randrange(ACTIONS),)
+        case _ if verb in LEAVING:
+            return (anybody(),)
+        case _ if verb in MODERATING:
+            return (dice.choice([True, False]), some())
         case "edit":
             return (anybody(), "Ana", "a bio", dice.choice([None, True, False]))
         case "read":

@@ -23,6 +23,7 @@ import pytest
 
 from infra.event_log.texts import time_text
 from projectors.profiles.fold import PROJECTION as PROFILES
+from schemas.catalogue import event_schemas
 from schemas.types import EVENT_TYPES, Event, PostLiked, PostPublished
 from shared.environment import REPOSITORY, Environment
 from shared.ids import datetime_of, micros_of, mint, time_of
@@ -251,8 +252,11 @@ def imported(shown: dict[str, Any]) -> Event:
         **shown["data"],
         "event_id": shown["id"],
         "subject_id": shown["subject"],
-        "occurred_at": micros_of(datetime.fromisoformat(shown["time"])),
+        "occurred_at": shown["time"],
     }
+    for field in event_schemas()[name].avro["fields"]:
+        if "timestamp-micros" in str(field["type"]):
+            fields[field["name"]] = micros_of(datetime.fromisoformat(fields[field["name"]]))
     event: Event = msgspec.convert(fields, EVENT_TYPES[name])
     return event
 

@@ -112,7 +112,8 @@ DAMAGE: dict[str, list[tuple[str, list[str]]]] = {
     ],
     "posts": [
         (
-            "select post_id from posts.comment where deleted_event is null group by 1 order by count(*) desc limit 1",
+            "select post_id from posts.comment join posts.post using (post_id) where deleted_event is null"
+            " group by 1 order by count(*) desc, 1 limit 1",
             [
                 "update posts.post set content = 'not what they wrote' where post_id = '{key}'",
                 "delete from posts.comment where ctid in"

@@ -62,7 +62,8 @@ def compare_answers(model: Model, readers: Sequence[UUID], ranked_at: int) -> tu
         if expected != found:
             differences.append(_first_difference(name, reader_id, expected, found))
 
-    for reader_id in readers[:READERS_ASKED_MAX]:
+    # Whoever is away is not answered at all.
+    for reader_id in [each for each in readers if each not in model.away][:READERS_ASKED_MAX]:
         recent = model.feeds.home(reader_id)[:RANKED_ITEMS_MAX]
         check("feed.recent", reader_id, recent, home_recent_ids(reader_id, RANKED_ITEMS_MAX))
         ranked = [ranked.item for ranked in model.feeds.ranked(reader_id, ranked_at)]
@@ -77,7 +78,7 @@ def compare_answers(model: Model, readers: Sequence[UUID], ranked_at: int) -> tu
 
 
 def _people(model: Model, reader_id: UUID) -> Iterator[tuple[str, Any, Any]]:
-    """One's own lists, and the profiles and follows of those whom a block may hide."""
+    """One's own lists, and the profiles and follows of those whom a block, or their being away, may hide."""
     lists = (
         ("blocks", model.blocks_of, blocks_of),
         ("mutes", model.mutes_of, mutes_of),
@@ -87,7 +88,8 @@ def _people(model: Model, reader_id: UUID) -> Iterator[tuple[str, Any, Any]]:
         rows = listed_for(reader_id, None, LISTED_MAX).rows
         yield f"people.{name}", expected(reader_id), [row.author_id for row in rows]
     either = {person for pair in model.block_words if reader_id in pair for person in pair} & model.persons.keys()
-    for user_id in sorted(either | {reader_id})[:PEOPLE_ASKED_ABOUT_MAX]:
+    asked = [*sorted(either | {reader_id})[:PEOPLE_ASKED_ABOUT_MAX], *sorted(model.away & model.persons.keys())]
+    for user_id in dict.fromkeys(asked[: 2 * PEOPLE_ASKED_ABOUT_MAX]):
         row = profile(str(user_id), reader_id)
         found = None if row is None else (row.follows, row.followed_by, row.requested, row.blocks, row.mutes)
         pair = (reader_id, user_id)

@@ -84,7 +84,7 @@ class HomeFeeds:
         }
         shares = {
             item
-            for sharer_id in following & self.model.persons.keys()
+            for sharer_id in (following & self.model.persons.keys()) - self.model.away
             if (viewer_id, sharer_id) not in self.model.mutes
             for item in self.model.shares_by_actor.get(sharer_id, set())
             if self._is_shown(viewer_id, self.model.posts[item.post_id])
@@ -109,7 +109,8 @@ class HomeFeeds:
         engagement = reactions + 3 * self.model.share_counts[post.post_id] + 1
         age_hours = max(0.0, (at - post.occurred_at) / MICROS_PER_HOUR)
         affinity = self.affinity(viewer_id, post.subject_id, at)
-        return Ranked(engagement / (age_hours + 2) ** 1.8 * affinity, item, engagement, affinity)
+        kept = 1 - self.model.moderation_score(post.post_id)
+        return Ranked(engagement / (age_hours + 2) ** 1.8 * affinity * kept, item, engagement, affinity)
 
     def ranked_home(self, viewer_id: UUID, at: int) -> list[Item]:
         """The whole ranked feed: the newest 400 items by score, then what is older by recency."""

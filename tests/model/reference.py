@@ -16,6 +16,7 @@ from schemas.types import (
     CommentAdded,
     CommentDeleted,
     CommentEdited,
+    ContentRemoved,
     Event,
     NotificationsRead,
     PostBookmarked,
@@ -126,10 +127,10 @@ class Model(Relationships):
     def may_see(self, viewer_id: UUID | None, post: PostPublished) -> bool:
         """Whether the viewer (None: nobody in particular) may see the post, which must be one of `posts`."""
         author_id = post.subject_id
+        if self.withheld(viewer_id, post.post_id, author_id) or self.out_of_sight(viewer_id, author_id):
+            return False
         if viewer_id == author_id:
             return True
-        if self.hidden(viewer_id, author_id):
-            return False
         follower = (viewer_id, author_id) in self.follows
         return {
             "public": not self.is_private(author_id) or follower,
@@ -194,16 +195,16 @@ class Model(Relationships):
         return grouped((post_id, (event.event_id, who)) for (post_id, who), event in self.reactions.items())
 
     def likers(self, post_id: UUID, viewer_id: UUID | None) -> list[UUID]:
-        """Who reacted to the post, the newest first, without those hidden from the viewer."""
+        """Who reacted to the post, the newest first, without those out of the viewer's sight."""
         actors = {
             event_id: who
             for event_id, who in self._reactors.get(post_id, ())
-            if who in self.persons and not self.hidden(viewer_id, who)
+            if who in self.persons and not self.out_of_sight(viewer_id, who)
         }
         return [actors[event_id] for event_id in newest_first(actors)]
 
     def profile_visible(self, user_id: UUID, viewer_id: UUID | None) -> bool:
-        return user_id in self.persons and not self.hidden(viewer_id, user_id)
+        return user_id in self.persons and not self.out_of_sight(viewer_id, user_id)
 
     @cached_property
     def withdrawn_reactions(self) -> dict[tuple[UUID, UUID], UUID]:
@@ -245,19 +246,20 @@ class Model(Relationships):
         found = {
             event.share_id: actor_id
             for (shared_id, actor_id), event in self.shares.items()
-            if shared_id == post_id and actor_id in self.persons and not self.hidden(viewer_id, actor_id)
+            if shared_id == post_id and actor_id in self.persons and not self.out_of_sight(viewer_id, actor_id)
         }
         return [found[share_id] for share_id in newest_first(found)]
 
     @cached_property
     def counted_comments(self) -> dict[UUID, CommentAdded]:
-        """Every comment and reply that counts: not deleted, its post there and its author not erased."""
+        """Every comment and reply that counts: not deleted or removed, its post there and its author not erased."""
         return {
             event.comment_id: event
             for event in self._all(CommentAdded)
             if event.post_id in self.posts
             and event.subject_id not in self.erased
             and event.comment_id not in self.deleted_comments
+            and not isinstance(self.moderation.get(event.comment_id), ContentRemoved)
         }
 
     @cached_property
@@ -321,13 +323,11 @@ class Model(Relationships):
         }
 
     def global_feed(self, viewer_id: UUID | None = None) -> list[UUID]:
-        """The ids of the public posts of accounts that are not private, newest first, without those hidden."""
+        """The ids of the public posts of accounts that are not private, newest first, which the viewer may see."""
         return newest_first(
             post_id
             for post_id, post in self.posts.items()
-            if post.visibility == "public"
-            and not self.is_private(post.subject_id)
-            and not self.hidden(viewer_id, post.subject_id)
+            if post.visibility == "public" and not self.is_private(post.subject_id) and self.may_see(viewer_id, post)
         )
 
     def posts_of(self, author_id: UUID, viewer_id: UUID | None) -> list[UUID]:
@@ -359,7 +359,7 @@ class Model(Relationships):
         }
 
     def removed_under(self, post_id: UUID, viewer_id: UUID | None) -> set[UUID]:
-        """The ids of the deleted and hidden comments that show as removed: something that is read hangs below them."""
+        """The ids of the missing comments that show as removed: something that is read hangs below them."""
         there = {comment_id: self.comments[comment_id] for comment_id in self._comments_by_post.get(post_id, ())}
         missing = {comment_id for comment_id, each in there.items() if self._is_missing(each, viewer_id)}
         return {
@@ -368,7 +368,12 @@ class Model(Relationships):
 
     def _is_missing(self, comment: CommentAdded, viewer_id: UUID | None) -> bool:
         """Whether nothing of the comment but its place may be shown to the viewer."""
-        return comment.comment_id in self.deleted_comments or self.hidden(viewer_id, comment.subject_id)
+        comment_id, author_id = comment.comment_id, comment.subject_id
+        return (
+            comment_id in self.deleted_comments
+            or self.withheld(viewer_id, comment_id, author_id)
+            or self.out_of_sight(viewer_id, author_id)
+        )
 
     # Notifications
 
@@ -427,9 +432,19 @@ class Model(Relationships):
         )
 
     def notifications_of(self, recipient_id: UUID) -> list[Notification]:
-        """What the recipient is shown, newest cause first: nothing about a post they may not see."""
+        """What the recipient is shown, newest cause first: nothing about what, or by whom, they may not see."""
         present = (self.notifications[each] for each in self.notifications_by_recipient.get(recipient_id, set()))
-        shown = (each for each in present if not self.silenced(each.cause))
+        shown = (
+            each
+            for each in present
+            if not self.silenced(each.cause)
+            and not self.out_of_sight(recipient_id, each.cause.actor_id)
+            # Who tells of a comment wrote it.
+            and (
+                each.cause.target_type != "comment"
+                or not self.withheld(recipient_id, each.cause.target_id, each.cause.actor_id)
+            )
+        )
         return sorted(
             (
                 notification

@@ -7,7 +7,7 @@ the follower and the followed, who asks and who is asked, who blocks and who is 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from schemas.types import (
@@ -23,27 +23,16 @@ from schemas.types import (
     UserUnmuted,
 )
 from tests.model.sets import grouped, newest_first
+from tests.model.standing import Standing
 
 Pair = tuple[UUID, UUID]
-E = TypeVar("E", bound=Any)
-F = TypeVar("F", bound=Any)
 
 
-class Relationships:
+class Relationships(Standing):
     """The part of the model that people's edges are; pairs of which either is erased are not there."""
 
     erased: set[UUID]
     persons: Mapping[UUID, Any]
-
-    def __init__(self, by_type: Mapping[type[Any], Mapping[UUID, Any]]) -> None:
-        self._by_type = by_type
-
-    def _all(self, kind: type[E]) -> Iterable[E]:
-        return self._by_type.get(kind, {}).values()
-
-    def _either(self, kind: type[E], other: type[F]) -> Iterable[E | F]:
-        yield from self._all(kind)
-        yield from self._all(other)
 
     def _words(self, *said: Iterable[tuple[Pair, Event, bool]]) -> dict[Pair, tuple[Event, bool]]:
         """The newest event about each pair, and whether it says yes."""
@@ -117,6 +106,10 @@ class Relationships:
         """Whether the two see nothing of each other: either blocks the other. Nobody in particular blocks nobody."""
         return viewer_id is not None and ((viewer_id, other_id) in self.blocks or (other_id, viewer_id) in self.blocks)
 
+    def out_of_sight(self, viewer_id: UUID | None, other_id: UUID) -> bool:
+        """Whether the viewer sees nothing of the other: either blocks the other, or the other is away."""
+        return self.hidden(viewer_id, other_id) or (other_id in self.away and other_id != viewer_id)
+
     @cached_property
     def following(self) -> dict[UUID, set[UUID]]:
         """Whom each person follows."""
@@ -130,7 +123,7 @@ class Relationships:
     def following_counts(self) -> Counter[UUID]:
         return Counter(follower for follower, _ in self.follows)
 
-    # Lists: people by the event that put them there, newest first, without those hidden from who looks
+    # Lists: people by the event that put them there, newest first, without those out of sight of who looks
 
     def followers_of(self, user_id: UUID, viewer_id: UUID | None) -> list[UUID]:
         return self._listed(viewer_id, self.follow_words, (pair for pair in self.follows if pair[1] == user_id), 0)
@@ -146,16 +139,16 @@ class Relationships:
         return self._listed(user_id, self.mute_words, (pair for pair in self.mutes if pair[0] == user_id), 1)
 
     def blocks_of(self, user_id: UUID) -> list[UUID]:
-        """Whom this person blocks; they are seen nowhere else, so here they must be."""
+        """Whom this person blocks; they are seen nowhere else, so here they must be, unless they are away."""
         return self._listed(None, self.block_words, (pair for pair in self.blocks if pair[0] == user_id), 1)
 
     def _listed(
         self, viewer_id: UUID | None, words: Mapping[Pair, tuple[Event, bool]], pairs: Iterable[Pair], side: int
     ) -> list[UUID]:
-        """One side of these pairs, without those hidden from the viewer or not there."""
+        """One side of these pairs, without those out of the viewer's sight or not there."""
         people = {
             words[pair][0].event_id: pair[side]
             for pair in pairs
-            if pair[side] in self.persons and not self.hidden(viewer_id, pair[side])
+            if pair[side] in self.persons and not self.out_of_sight(viewer_id, pair[side])
         }
         return [people[event_id] for event_id in newest_first(people)]

@@ -10,11 +10,27 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from schemas.types import CommentAdded, CommentDeleted, CommentEdited, Event, PostBookmarked, PostEdited, PostShared
+from schemas.types import (
+    AccountDeactivated,
+    CommentAdded,
+    CommentDeleted,
+    CommentEdited,
+    ContentHeld,
+    ContentHidden,
+    ContentRemoved,
+    ContentRestored,
+    ErasureRequested,
+    Event,
+    PostBookmarked,
+    PostEdited,
+    PostShared,
+    UserSuspended,
+)
 from shared.ids import datetime_of
 from tests.model.causes import Cause
 from tests.model.home import MICROS_PER_DAY
 from tests.model.reference import Model, Said
+from tests.model.sets import NIL
 from tests.model.versions import kept
 
 Key = tuple[Any, ...]
@@ -89,9 +105,29 @@ def _persons(model: Model) -> dict[Key, Row]:
         (user_id,): (
             person.registered.username, datetime_of(person.registered.occurred_at), person.registered.event_id,
             *_flat(person.display_name, person.bio, person.avatar_media_id, person.language, person.private),
+            *_away(model, user_id),
         )
         for user_id, person in model.persons.items()
     }  # fmt: skip
+
+
+def _away(model: Model, user_id: UUID) -> Row:
+    """Whether they are deactivated and suspended, when they may be erased, and by which events."""
+    deactivation, suspension = model.deactivations.get(user_id), model.suspensions.get(user_id)
+    request = model.erasure_requests.get(user_id)
+    return (
+        *((isinstance(deactivation, AccountDeactivated), deactivation.event_id) if deactivation else (None, None)),
+        *((isinstance(suspension, UserSuspended), suspension.event_id) if suspension else (None, None)),
+        datetime_of(request.erase_after) if isinstance(request, ErasureRequested) else None,
+        request.event_id if request else None,
+    )
+
+
+def _moderation(model: Model, content_id: UUID) -> Row:
+    """What moderators made of a post or comment, and by which event."""
+    word = model.moderation.get(content_id)
+    made = {ContentHeld: "held", ContentHidden: "hidden", ContentRemoved: "removed", ContentRestored: None}
+    return (None, None) if word is None else (made[type(word)], word.event_id)
 
 
 def _relations(model: Model) -> dict[Key, Row]:
@@ -124,13 +160,17 @@ def _graph_counts(model: Model) -> dict[Key, Row]:
 def _posts(model: Model) -> dict[Key, Row]:
     return {
         (post_id,): (
-            text.event_id, post.subject_id, post.visibility, post.language, post.media_ids, post.reply_to_id,
-            post.reply_to_author_id, post.quote_of_id, post.quote_of_author_id, datetime_of(post.occurred_at),
-            post.event_id, text.content, tuple((text.hashtags or "").split()), text.mentioned_ids,
+            max(text.event_id, moderated[1] or NIL, scored.event_id if scored else NIL), post.subject_id,
+            post.visibility, post.language, post.media_ids, post.reply_to_id, post.reply_to_author_id,
+            post.quote_of_id, post.quote_of_author_id, datetime_of(post.occurred_at), post.event_id,
+            text.content, tuple((text.hashtags or "").split()), text.mentioned_ids,
             datetime_of(text.occurred_at) if isinstance(text, PostEdited) else None, text.event_id,
+            *moderated, *((scored.score, scored.event_id) if scored else (None, None)),
         )
         for post_id, post in model.posts.items()
-        for text in [model.texts[post_id]]
+        for text, moderated, scored in [
+            (model.texts[post_id], _moderation(model, post_id), model.scores.get(post_id))
+        ]
     }  # fmt: skip
 
 
@@ -148,14 +188,15 @@ def _post_versions(model: Model) -> dict[Key, Row]:
 def _comments(model: Model) -> dict[Key, Row]:
     return {
         (comment_id,): (
-            said.event_id, comment.post_id, comment.subject_id, comment.parent_id, comment.parent_author_id,
-            datetime_of(comment.occurred_at), comment.event_id,
-            *_comment_text(said), said.event_id,
+            max(said.event_id, moderated[1] or NIL), comment.post_id, comment.subject_id, comment.parent_id,
+            comment.parent_author_id, datetime_of(comment.occurred_at), comment.event_id,
+            *_comment_text(said), said.event_id, *moderated,
             max((event.event_id for event in said_of if isinstance(event, CommentDeleted)), default=None),
         )
         for comment_id, comment in model.comments.items()
         for said_of in [model.comment_events[comment_id]]
         for said in [max(said_of, key=lambda event: event.event_id)]
+        for moderated in [_moderation(model, comment_id)]
     }  # fmt: skip
 
 
@@ -193,14 +234,17 @@ def _reactions(model: Model) -> dict[Key, Row]:
 def _counted_comments(model: Model) -> dict[Key, Row]:
     return {
         (comment_id,): (
-            max((comment.event_id, *deletions)), comment.post_id, comment.subject_id, comment.post_author_id,
+            max((comment.event_id, *deletions, moderated.event_id if moderated else NIL)),
+            comment.post_id, comment.subject_id, comment.post_author_id,
             comment.parent_id, comment.occurred_at // MICROS_PER_DAY, comment.event_id,
+            isinstance(moderated, ContentRemoved) if moderated else None, moderated.event_id if moderated else None,
             max(deletions, default=None),
         )
         for comment_id, comment in model.comments.items()
         for deletions in [
             [event.event_id for event in model.comment_events[comment_id] if isinstance(event, CommentDeleted)]
         ]
+        for moderated in [model.moderation.get(comment_id)]
     }  # fmt: skip
 
 
@@ -308,7 +352,8 @@ TABLES: tuple[Expected, ...] = (
     Expected(
         "profiles.person", ("user_id",),
         ("username", "created_at", "created_event", "display_name", "display_name_event", "bio", "bio_event",
-         "avatar_media_id", "avatar_event", "language", "language_event", "private", "private_event"),
+         "avatar_media_id", "avatar_event", "language", "language_event", "private", "private_event", "deactivated",
+         "deactivation_event", "suspended", "suspension_event", "erase_after", "erasure_request_event"),
         _persons, _not_erased,
     ),
     Expected(
@@ -325,7 +370,7 @@ TABLES: tuple[Expected, ...] = (
         "posts.post", ("post_id",),
         ("place_event", "author_id", "visibility", "language", "media_ids", "reply_to_id", "reply_to_author_id",
          "quote_of_id", "quote_of_author_id", "created_at", "created_event", "content", "hashtags", "mentioned_ids",
-         "edited_at", "content_event"),
+         "edited_at", "content_event", "moderation", "moderation_event", "moderation_score", "score_event"),
         _posts, _author_there,
     ),
     Expected(
@@ -336,7 +381,7 @@ TABLES: tuple[Expected, ...] = (
     Expected(
         "posts.comment", ("comment_id",),
         ("place_event", "post_id", "author_id", "parent_id", "parent_author_id", "created_at", "created_event",
-         "content", "mentioned_ids", "edited_at", "content_event", "deleted_event"),
+         "content", "mentioned_ids", "edited_at", "content_event", "moderation", "moderation_event", "deleted_event"),
         _comments, _present("author_id", "post_id"),
     ),
     Expected(
@@ -349,8 +394,8 @@ TABLES: tuple[Expected, ...] = (
     ),
     Expected(
         "counters.comment", ("comment_id",),
-        ("place_event", "post_id", "author_id", "post_author_id", "parent_id", "day", "created_event",
-         "deleted_event"),
+        ("place_event", "post_id", "author_id", "post_author_id", "parent_id", "day", "created_event", "removed",
+         "moderation_event", "deleted_event"),
         _counted_comments, _present("post_id", "author_id"),
     ),
     Expected(

@@ -18,14 +18,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from schemas.types import Event
+from schemas.types import ContentScored, Event
 from shared.environment import REPOSITORY, Environment
 from shared.feed_item import FeedItem
 from shared.feed_store import shard_key, shard_of
 from tests.model.installation import Installation
 from tests.model.reference import Model
 from tests.model.tables import TABLES, VIEWS
-from tests.properties.histories import PEOPLE, REACTIONS, STEPS, Action, society
+from tests.properties.histories import LEAVING, MODERATING, PEOPLE, REACTIONS, STEPS, Action, society
 
 EVENTS = 1_200
 
@@ -58,6 +58,10 @@ def random_script(dice: random.Random) -> list[Action]:
                 return (some_post(), mentioned())
             case "delete" | "withdraw":
                 return (some_post(),)
+            case _ if verb in LEAVING:
+                return (anybody(),)
+            case _ if verb in MODERATING:
+                return (dice.choice([True, False]), some_post())
             case "edit":
                 return (anybody(), "Ana", "a bio", dice.choice([None, True, False]))
             case "read":
@@ -67,14 +71,18 @@ def random_script(dice: random.Random) -> list[Action]:
     verbs = dice.choices(
         ["publish", "comment", "like", "unlike", "follow", "unfollow", "edit", "read", "delete", "rewrite", "reword",
          "withdraw", "keep", "let go", "request", "approve", "reject", "block", "unblock", "mute", "unmute", "share",
-         "unshare"],
-        weights=[15, 15, 40, 8, 12, 4, 2, 3, 1, 4, 3, 4, 5, 2, 2, 2, 1, 1, 3, 1, 2, 8, 3],
+         "unshare", *LEAVING, *MODERATING],
+        weights=[15, 15, 40, 8, 12, 4, 2, 3, 1, 4, 3, 4, 5, 2, 2, 2, 1, 1, 3, 1, 2, 8, 3, *[1, 2] * 3, 2, 3, 2, 3, 8],
         k=EVENTS,
     )  # fmt: skip
     script: list[Action] = [(verb, arguments(verb), dice.choice(STEPS[:3])) for verb in ["publish", *verbs]]
-    # Whatever chance brought: one waits for another's answer, one is muted, two are blocked.
-    last = [("unblock", (0, 1)), ("unblock", (1, 0)), ("request", (0, 1)), ("mute", (1, 0)), ("block", (2, 3))]
-    return [*script, *((verb, given, STEPS[0]) for verb, given in last), ("erase", (PEOPLE - 1,), STEPS[0])]
+    # Whatever chance brought: one waits for another's answer, one is muted, two are blocked, one is away, one erased.
+    back = [(verb, (who,)) for who in range(3) for verb in ("reactivate", "unsuspend", "stay")]
+    last = [
+        ("unblock", (0, 1)), ("unblock", (1, 0)), ("request", (0, 1)), ("mute", (1, 0)), ("block", (2, 3)),
+        *back, ("reactivate", (3,)), ("suspend", (3,)), ("erase", (PEOPLE - 1,)),
+    ]  # fmt: skip
+    return [*script, *((verb, given, STEPS[0]) for verb, given in last)]
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +125,9 @@ def test_everything_is_what_the_log_says(installation: Installation, events: lis
     model = Model(events)
     assert model.blocks and model.mutes and model.requests, "there is something to hide and to list"
     assert any(model.removed_under(post_id, who) for post_id in model.posts for who, _ in model.blocks)
+    assert model.away & model.persons.keys(), "somebody is away"
+    moderated = {type(model.moderation[each]) for each in (model.posts | model.comments) & model.moderation.keys()}
+    assert moderated == {*MODERATING.values()} - {ContentScored} and model.scores.keys() & model.posts.keys()
 
 
 def test_what_was_changed_is_named(installation: Installation, events: list[Event]) -> None:

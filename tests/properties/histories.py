@@ -18,9 +18,18 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from schemas.types import (
+    AccountDeactivated,
+    AccountReactivated,
     CommentAdded,
     CommentDeleted,
     CommentEdited,
+    ContentHeld,
+    ContentHidden,
+    ContentRemoved,
+    ContentRestored,
+    ContentScored,
+    ErasureCancelled,
+    ErasureRequested,
     Event,
     FollowApproved,
     FollowRejected,
@@ -41,9 +50,11 @@ from schemas.types import (
     UserFollowed,
     UserMuted,
     UserRegistered,
+    UserSuspended,
     UserUnblocked,
     UserUnfollowed,
     UserUnmuted,
+    UserUnsuspended,
 )
 from shared.ids import mint, time_of
 from tests.model.causes import causes_of
@@ -70,6 +81,25 @@ RELATING: dict[str, tuple[type[Any], str]] = {
     "unmute": (UserUnmuted, "muted_id"),
 }
 
+# What makes somebody be away, and what brings them back.
+LEAVING: dict[str, type[Any]] = {
+    "deactivate": AccountDeactivated,
+    "reactivate": AccountReactivated,
+    "suspend": UserSuspended,
+    "unsuspend": UserUnsuspended,
+    "ask erasure": ErasureRequested,
+    "stay": ErasureCancelled,
+}
+
+# What moderators, and models, do about a post or a comment.
+MODERATING: dict[str, type[Any]] = {
+    "hold": ContentHeld,
+    "hide": ContentHidden,
+    "remove": ContentRemoved,
+    "restore": ContentRestored,
+    "score": ContentScored,
+}
+
 ACTIONS: dict[str, st.SearchStrategy[Any]] = {
     "edit": st.tuples(
         persons, st.none() | st.sampled_from(["Ana", "Ben"]), st.none() | st.just("bio"), st.none() | st.booleans()
@@ -90,6 +120,8 @@ ACTIONS: dict[str, st.SearchStrategy[Any]] = {
     "share": st.tuples(persons, st.integers(0, 9)),
     "unshare": st.tuples(persons, st.integers(0, 9)),
     "read": st.tuples(persons, st.lists(st.integers(0, 30), max_size=3), someone_or_none),
+    **dict.fromkeys(LEAVING, st.tuples(persons)),
+    **dict.fromkeys(MODERATING, st.tuples(st.booleans(), st.integers(0, 9))),
     "erase": st.tuples(persons),
 }  # fmt: skip
 
@@ -190,6 +222,12 @@ def _event(scene: _Scene, identifier: UUID, verb: str, arguments: Action) -> Eve
             return ProfileEdited(**head, subject_id=people[who], display_name=name, bio=bio, private=private)
         case (_, (who, whom)) if verb in RELATING:
             return None if who == whom else _relation(scene, head, verb, people[who], people[whom])
+        case (_, (who,)) if verb in LEAVING:
+            more = {"erase_after": head["occurred_at"] + 30 * 86_400_000_000} if verb == "ask erasure" else {}
+            made: Event = LEAVING[verb](**head, subject_id=people[who], **more)
+            return made
+        case (_, (is_post, which)) if verb in MODERATING:
+            return _moderation(scene, head, verb, is_post, which)
         case "publish", (who, visibility, reply_to, quote_of, mentioned):
             return _post(scene, head, who, visibility, reply_to, quote_of, mentioned)
         case "comment", (who, post, parent, mentioned):
@@ -225,6 +263,22 @@ def _relation(scene: _Scene, head: dict[str, Any], verb: str, who: UUID, whom: U
     kind, names = RELATING[verb]
     more = {"severed_follower_ids": _severed(scene, who, whom)} if kind is UserBlocked else {}
     made: Event = kind(**head, subject_id=who, **{names: whom}, **more)
+    return made
+
+
+def _moderation(scene: _Scene, head: dict[str, Any], verb: str, is_post: bool, which: int) -> Event | None:
+    """What is done about one of the posts, or of the comments, which may be still to come."""
+    authors = dict(scene.posts)
+    if not (authors if is_post else scene.comments):
+        return None
+    if is_post:
+        post_id, author_id = scene.posts[which % len(scene.posts)]
+        content_id = post_id
+    else:
+        content_id, author_id, post_id = scene.comments[which % len(scene.comments)]
+    about = {"subject_id": author_id, "content_id": content_id, "post_id": post_id, "post_author_id": authors[post_id]}
+    more = {"model": "test-1", "score": 1_000_000 * (which + 1) // 11} if verb == "score" else {}
+    made: Event = MODERATING[verb](**head, **about, **more)
     return made
 
 

@@ -34,6 +34,8 @@ class Facts:
     reply_to_id: UUID | None = None
     reply_to_author_id: UUID | None = None
     follows_replied_to: bool = False
+    moderation: str | None = None
+    author_away: bool = False
 
 
 @pytest.mark.parametrize("private", [False, True])
@@ -64,11 +66,25 @@ def test_a_reply_is_an_item_only_for_who_follows_or_is_the_author_replied_to() -
 
 def test_a_blocked_pair_sees_nothing_of_each_other_and_a_muted_author_is_seen_outside_the_feed() -> None:
     followed = Facts(follows_author=True)
-    assert is_home_item(followed, ANA) and is_public_item(followed)
+    assert is_home_item(followed, ANA) and is_public_item(followed, ANA)
     hidden = replace(followed, hidden=True)
-    assert not may_see(hidden, ANA) and not is_home_item(hidden, ANA) and not is_public_item(hidden)
+    assert not may_see(hidden, ANA) and not is_home_item(hidden, ANA) and not is_public_item(hidden, ANA)
     muted = replace(followed, muted=True)
-    assert may_see(muted, ANA) and is_public_item(muted) and not is_home_item(muted, ANA)
+    assert may_see(muted, ANA) and is_public_item(muted, ANA) and not is_home_item(muted, ANA)
+
+
+@pytest.mark.parametrize("viewer", [ANA, BEN, None])
+@pytest.mark.parametrize("moderation", [None, "held", "hidden", "removed"])
+@pytest.mark.parametrize("away", [False, True])
+def test_who_sees_what_moderators_keep_back_and_what_somebody_away_wrote(
+    away: bool, moderation: str | None, viewer: UUID | None
+) -> None:
+    post = Facts(follows_author=viewer == ANA, author_away=away, moderation=moderation)
+    seen = moderation in (None, "hidden") if viewer == BEN else moderation is None and not away
+    assert may_see(post, viewer) == is_public_item(post, viewer) == seen
+    if viewer is not None:
+        assert is_home_item(post, viewer) == seen
+        assert standing_item(post, viewer, UUID(int=60)) == (UUID(int=60) if seen else None)
 
 
 def test_a_post_stands_at_the_newest_of_itself_and_the_share_that_counts() -> None:
@@ -176,7 +192,7 @@ def test_a_missing_parent_stands_as_placeholder_over_its_replies() -> None:
      (5, None, 4, False), (0, None, 0, True)],
 )  # fmt: skip
 def test_what_can_still_be_sent_after_a_sequence(head: int, kept: int | None, after: int, expected: bool) -> None:
-    assert State(head, kept, known=True, erased=False).has_all_after(after) == expected
+    assert State(head, kept, known=True, shut_out=False).has_all_after(after) == expected
 
 
 def test_metrics_are_cumulative() -> None:

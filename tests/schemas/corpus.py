@@ -27,7 +27,7 @@ from schemas.catalogue import EventSchema
 from schemas.codec import MAGIC, Codec
 from schemas.contract import Contract, contract
 from schemas.releases import DIGESTS, digests
-from schemas.rules import ID, IDS, kind_of
+from schemas.rules import ID, IDS, TIME, kind_of
 from shared.crypto import KeyRing
 from shared.ids import mint, time_of
 from tests.schemas.events import EXAMPLES, schema_of
@@ -180,6 +180,7 @@ def extreme(field: dict[str, Any], place: int, full: bool) -> Any:
         "string": ("", "sr-Cyrl-RS"),
         "boolean": (False, True),
         "long": (0, 5),
+        TIME: (0, BEGIN),
     }[kind.name]
     return most if full else least
 

@@ -67,11 +67,13 @@ def values(field: dict[str, Any]) -> st.SearchStrategy[Any]:
         drawn = ids
     elif isinstance(one, dict) and one["type"] == "array":
         drawn = st.lists(ids, max_size=3).map(tuple)
+    elif isinstance(one, dict) and "logicalType" in one:
+        drawn = st.integers(0, 1 << 50)  # times that calendars have
     elif isinstance(one, dict) and one["type"] == "enum":
         drawn = st.sampled_from(one["symbols"])
     else:
         drawn = (
-            {"string": st.text(max_size=20), "boolean": st.booleans()}[one]
+            {"string": st.text(max_size=20), "boolean": st.booleans(), "long": st.integers(0, 1 << 62)}[one]
             if isinstance(one, str)
             else st.integers(0, 1 << 62)
         )

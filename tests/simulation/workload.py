@@ -15,17 +15,18 @@ from schemas.catalogue import event_schemas
 from schemas.codec import Codec
 from schemas.types import Event
 from shared.kafka import partition_of, record_key
-from tests.properties.histories import PEOPLE, REACTIONS, STEPS, person_id, society
+from tests.properties.histories import LEAVING, MODERATING, PEOPLE, REACTIONS, STEPS, person_id, society
 from tests.simulation.chance import Chance
 
 # What concerns each projection, and how often it is drawn.
 VERBS = {
-    "profiles": {"edit": 12, "erase": 1, "publish": 1},
+    "profiles": {"edit": 12, "suspend": 2, "unsuspend": 2, "deactivate": 1, "reactivate": 1, "erase": 1, "publish": 1},
     "graph": {"follow": 6, "unfollow": 4, "request": 2, "approve": 4, "reject": 2, "block": 3, "unblock": 2, "mute": 2,
               "unmute": 1, "erase": 1},
-    "posts": {"rewrite": 4, "reword": 3, "comment": 4, "withdraw": 2, "delete": 1, "publish": 2, "erase": 1},
+    "posts": {"rewrite": 4, "reword": 3, "comment": 4, "withdraw": 2, "delete": 1, "publish": 2, "erase": 1,
+              "hide": 2, "restore": 1, "score": 1},
     "counters": {"like": 8, "unlike": 4, "comment": 4, "withdraw": 2, "share": 2, "unshare": 1, "keep": 1, "delete": 1,
-                 "publish": 1, "erase": 2},
+                 "publish": 1, "erase": 2, "remove": 1, "restore": 1},
     "notifications": {"like": 4, "unlike": 2, "comment": 3, "follow": 3, "unfollow": 1, "share": 2, "read": 3,
                       "block": 2, "unblock": 1, "mute": 1, "delete": 1, "erase": 1, "request": 1, "approve": 1},
 }  # fmt: skip
@@ -131,6 +132,10 @@ def _arguments(random: Random, verb: str, crowd: Sequence[int]) -> tuple[Any, ..
             return person(), [random.randrange(30) for _ in range(random.randint(0, 2))], random.choice([None, 1, 9])
         case "erase":
             return (person(),)
+        case _ if verb in LEAVING:
+            return (person(),)
+        case _ if verb in MODERATING:
+            return random.random() < 0.5, any_post()
     return two_people()
 
 

@@ -6,9 +6,18 @@ from uuid import UUID
 
 from projectors.runtime.changes import Changes, Key
 from schemas.types import (
+    AccountDeactivated,
+    AccountReactivated,
     CommentAdded,
     CommentDeleted,
     CommentEdited,
+    ContentHeld,
+    ContentHidden,
+    ContentRemoved,
+    ContentRestored,
+    ContentScored,
+    ErasureCancelled,
+    ErasureRequested,
     Event,
     FollowApproved,
     FollowRejected,
@@ -31,9 +40,11 @@ from schemas.types import (
     UserFollowed,
     UserMuted,
     UserRegistered,
+    UserSuspended,
     UserUnblocked,
     UserUnfollowed,
     UserUnmuted,
+    UserUnsuspended,
 )
 from shared.ids import mint, time_of
 
@@ -162,6 +173,19 @@ def unshared(step: int, actor: UUID, post: PostPublished, share: int) -> PostUns
     )
 
 
+def moderated(step: int, kind: Callable[..., E], what: PostPublished | CommentAdded, **fields: Any) -> E:
+    """What a moderator, or a model, does about a post or comment."""
+    if isinstance(what, PostPublished):
+        about = {"content_id": what.post_id, "post_id": what.post_id, "post_author_id": what.subject_id}
+    else:
+        about = {"content_id": what.comment_id, "post_id": what.post_id, "post_author_id": what.post_author_id}
+    return at(step, kind, what.subject_id, **about, **fields)
+
+
+def scored(step: int, what: PostPublished | CommentAdded, score: int) -> ContentScored:
+    return moderated(step, ContentScored, what, model="test-1", score=score)
+
+
 def one_of_each_kind() -> list[Event]:
     """An event of every type, for what a fold must leave alone."""
     post = published(1, ANA)
@@ -174,6 +198,10 @@ def one_of_each_kind() -> list[Event]:
         shared(17, BEN, post), unshared(18, BEN, post, 17), requested(19, BEN, ANA), approved(20, ANA, BEN),
         rejected(21, ANA, BEN), blocked(22, BEN, ANA), unblocked(23, BEN, ANA), muted(24, BEN, ANA),
         unmuted(25, BEN, ANA), at(26, RoleGranted, ANA, role="admin"), at(27, RoleRevoked, ANA, role="admin"),
+        at(28, AccountDeactivated, ANA), at(29, AccountReactivated, ANA), at(30, UserSuspended, ANA),
+        at(31, UserUnsuspended, ANA), at(32, ErasureRequested, ANA, erase_after=1), at(33, ErasureCancelled, ANA),
+        moderated(34, ContentHeld, post), moderated(35, ContentHidden, comment), moderated(36, ContentRemoved, comment),
+        moderated(37, ContentRestored, post), scored(38, post, 1), scored(39, comment, 1),
     ]  # fmt: skip
 
 

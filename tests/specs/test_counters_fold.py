@@ -1,10 +1,16 @@
 """Given what people did, then these rows to count. Cannot catch: the counts themselves, which SQL keeps
 (tests/runtime)."""
 
+from typing import Any
+
 from projectors.counters.fold import BOOKMARK, COMMENT, COUNT_TABLES, POST, PROJECTION, REACTION, SHARE, fold
 from schemas.types import (
     CommentAdded,
     CommentDeleted,
+    ContentHeld,
+    ContentHidden,
+    ContentRemoved,
+    ContentRestored,
     PostBookmarked,
     PostDeleted,
     PostLiked,
@@ -28,9 +34,11 @@ from tests.specs.fold_cases import (
     erased,
     identifier,
     liked,
+    moderated,
     moment,
     one_of_each_kind,
     published,
+    scored,
     shared,
     unbookmarked,
     unliked,
@@ -106,7 +114,26 @@ def test_a_deleted_comment_counts_no_more_and_its_mark_does_not_wait_for_the_com
     assert delivered(fold, comment_deleted(3, comment)).rows == {"comment": {(comment.comment_id,): mark}}
     both = delivered(fold, comment, comment_deleted(3, comment)).rows["comment"][(comment.comment_id,)]
     assert both == {**mark, "created": (identifier(2), (None, day(2)))}
-    assert COMMENT.counted == "created_event is not null and deleted_event is null"
+    counted = "created_event is not null and deleted_event is null and not coalesce(removed, false)"
+    assert COMMENT.counted == counted
+
+
+def test_a_removed_comment_does_not_count_until_it_is_restored() -> None:
+    comment = commented(2, BEN, POST_BY_ANA)
+    key, place = (comment.comment_id,), (POST_BY_ANA.post_id, BEN, ANA)
+    removed = delivered(fold, moderated(3, ContentRemoved, comment)).rows
+    row = {"place": (identifier(3), place), "moderation": (identifier(3), (True,))}
+    assert removed == {"comment": {key: row}}
+    kinds: tuple[type[Any], ...] = (ContentRestored, ContentHeld, ContentHidden)
+    for kind in kinds:
+        later = delivered(fold, moderated(3, ContentRemoved, comment), moderated(4, kind, comment)).rows
+        assert later["comment"][key]["moderation"] == (identifier(4), (False,))
+
+
+def test_what_moderators_do_about_a_post_changes_no_count() -> None:
+    kinds: tuple[type[Any], ...] = (ContentHeld, ContentHidden, ContentRemoved, ContentRestored)
+    words = [moderated(step, kind, POST_BY_ANA) for step, kind in enumerate(kinds, start=2)]
+    assert delivered(fold, *words, scored(9, POST_BY_ANA, 7)).rows == {}
 
 
 def test_a_bookmark_is_an_edge_that_outlives_its_post_and_is_counted_nowhere() -> None:
@@ -152,7 +179,7 @@ def test_every_count_goes_into_a_declared_table_by_its_key() -> None:
 def test_nothing_else_touches_the_counters() -> None:
     answered = (
         PostLiked, PostUnliked, PostBookmarked, PostUnbookmarked, CommentAdded, CommentDeleted, PostPublished,
-        PostDeleted, PostShared, PostUnshared, UserErased,
+        PostDeleted, PostShared, PostUnshared, UserErased, ContentHeld, ContentHidden, ContentRemoved, ContentRestored,
     )  # fmt: skip
     changes = delivered(fold, *(event for event in one_of_each_kind() if not isinstance(event, answered)))
     assert (changes.rows, changes.erased, changes.gone) == ({}, {}, {})

@@ -13,6 +13,8 @@ from projectors.runtime.parking_keys import parking_keys
 from schemas.types import (
     CommentAdded,
     CommentDeleted,
+    ContentHidden,
+    ContentScored,
     FollowApproved,
     PostDeleted,
     PostEdited,
@@ -27,6 +29,7 @@ from schemas.types import (
     UserFollowed,
     UserMuted,
     UserRegistered,
+    UserSuspended,
 )
 
 ANA, BEN, CEM, POST, COMMENT, SHARE = (UUID(int=number) for number in range(1, 7))
@@ -41,6 +44,13 @@ def like(subject_id: UUID, kind: Any = PostLiked, **more: Any) -> Any:
 
 
 LIKE = like(ANA, reaction="like")
+COMMENTED = made(CommentAdded, ANA, comment_id=COMMENT, post_id=POST, post_author_id=BEN, content="text")
+
+
+def moderated(kind: Any, content_id: UUID, **more: Any) -> Any:
+    return made(kind, BEN, content_id=content_id, post_id=POST, post_author_id=BEN, **more)
+
+
 PUBLISHED = made(PostPublished, BEN, post_id=POST, content="text", hashtags="", visibility="public")
 
 
@@ -55,6 +65,10 @@ PUBLISHED = made(PostPublished, BEN, post_id=POST, content="text", hashtags="", 
             made(CommentAdded, ANA, comment_id=COMMENT, post_id=POST, post_author_id=BEN, content="text"),
             made(CommentDeleted, ANA, comment_id=COMMENT, post_id=POST, post_author_id=BEN),
         ),
+        (PUBLISHED, moderated(ContentHidden, POST)),
+        (moderated(ContentScored, POST, model="m", score=1), moderated(ContentHidden, POST)),
+        (COMMENTED, moderated(ContentHidden, COMMENT)),
+        (made(ProfileEdited, ANA), made(UserSuspended, ANA)),
         (made(UserFollowed, ANA, followee_id=BEN), made(FollowApproved, BEN, follower_id=ANA)),
         (made(UserFollowed, ANA, followee_id=BEN), made(UserBlocked, BEN, blocked_id=ANA)),
         (made(UserMuted, ANA, muted_id=BEN), made(UserFollowed, ANA, followee_id=BEN)),
@@ -76,6 +90,8 @@ def test_a_later_word_on_the_same_thing_waits(earlier: Any, later: Any) -> None:
         (made(UserFollowed, ANA, followee_id=BEN), made(UserFollowed, BEN, followee_id=ANA)),
         (made(UserFollowed, ANA, followee_id=BEN), made(UserFollowed, ANA, followee_id=CEM)),
         (LIKE, made(UserErased, ANA)),
+        (PUBLISHED, moderated(ContentHidden, COMMENT)),
+        (PUBLISHED, made(UserSuspended, BEN)),
     ],
 )
 def test_all_else_goes_on(earlier: Any, later: Any) -> None:

@@ -5,6 +5,11 @@ from schemas.types import (
     CommentAdded,
     CommentDeleted,
     CommentEdited,
+    ContentHeld,
+    ContentHidden,
+    ContentRemoved,
+    ContentRestored,
+    ContentScored,
     PostDeleted,
     PostEdited,
     PostPublished,
@@ -22,9 +27,11 @@ from tests.specs.fold_cases import (
     edited,
     erased,
     identifier,
+    moderated,
     moment,
     one_of_each_kind,
     published,
+    scored,
 )
 
 
@@ -128,7 +135,40 @@ def test_an_erased_person_takes_what_they_wrote_and_nobody_elses() -> None:
     assert POST.erased_with == COMMENT.erased_with == ("author_id",)
 
 
+def test_the_newest_word_of_moderators_stands_and_says_whose_the_post_is() -> None:
+    post = published(1, ANA)
+    row = delivered(fold, moderated(2, ContentHeld, post), moderated(3, ContentHidden, post)).rows["post"]
+    assert row == {
+        (post.post_id,): {"place": (identifier(3), (ANA,)), "moderation": (identifier(3), ("hidden",))},
+    }
+    removed = delivered(fold, moderated(4, ContentRemoved, post)).rows["post"][(post.post_id,)]
+    assert removed["moderation"] == (identifier(4), ("removed",))
+    restored = delivered(fold, moderated(4, ContentRemoved, post), moderated(5, ContentRestored, post))
+    assert restored.rows["post"][(post.post_id,)]["moderation"] == (identifier(5), (None,))
+
+
+def test_a_comment_is_moderated_where_it_stands_and_its_text_stays() -> None:
+    comment = commented(2, BEN, published(1, ANA))
+    changes = delivered(fold, comment, moderated(3, ContentHidden, comment))
+    row = changes.rows["comment"][(comment.comment_id,)]
+    assert set(changes.rows) == {"comment"}
+    assert row["place"] == (identifier(3), (comment.post_id, BEN))
+    assert row["moderation"] == (identifier(3), ("hidden",))
+    assert row["content"][1][0] == comment.content
+
+
+def test_a_post_has_its_newest_score_and_a_comment_none() -> None:
+    post = published(1, ANA)
+    changes = delivered(fold, scored(3, post, 250_000), scored(2, post, 900_000), scored(4, commented(2, BEN, post), 7))
+    assert changes.rows == {
+        "post": {(post.post_id,): {"place": (identifier(3), (ANA,)), "score": (identifier(3), (250_000,))}}
+    }
+
+
 def test_nothing_else_touches_posts() -> None:
-    answered = (PostPublished, PostEdited, PostDeleted, CommentAdded, CommentEdited, CommentDeleted, UserErased)
+    answered = (
+        PostPublished, PostEdited, PostDeleted, CommentAdded, CommentEdited, CommentDeleted, UserErased, ContentHeld,
+        ContentHidden, ContentRemoved, ContentRestored, ContentScored,
+    )  # fmt: skip
     changes = delivered(fold, *(event for event in one_of_each_kind() if not isinstance(event, answered)))
     assert (changes.rows, changes.erased, changes.gone) == ({}, {}, {})
