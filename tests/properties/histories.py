@@ -130,13 +130,18 @@ def _actions(*verbs: str) -> st.SearchStrategy[Action]:
     return st.one_of(*(st.tuples(st.just(verb), ACTIONS[verb], st.sampled_from(STEPS)) for verb in verbs))
 
 
+# All of these together a few times as often as any other, since what is hidden says little; mapped, so that they stay
+# one of the strategies that they are drawn with.
+HIDING = (*LEAVING, *MODERATING)
+hiding = _actions(*HIDING).map(tuple)
+
 # A few posts first, so that there is something to act upon; what follows may refer to posts that come still later.
 scripts = st.builds(
     lambda posts, rest: posts + rest,
     st.lists(_actions("publish"), min_size=2, max_size=4),
     st.lists(
         _actions(
-            *ACTIONS,
+            *(verb for verb in ACTIONS if verb not in HIDING),
             "follow",
             "follow",
             "unfollow",
@@ -148,7 +153,11 @@ scripts = st.builds(
             "withdraw",
             "share",
             "share",
-        ),
+        )
+        | hiding
+        | hiding
+        | hiding
+        | hiding,
         min_size=8,
         max_size=48,
     ),
