@@ -47,6 +47,7 @@ async def prepare(environment: Environment, projections: Sequence[Projection]) -
             await connection.execute("set client_min_messages = warning")
             async with connection.transaction():
                 await connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+                await _trigrams(connection)
                 for projection in of_postgres:
                     name = projection.name
                     is_new = await _is_absent(connection, name)
@@ -69,6 +70,16 @@ async def prepare(environment: Environment, projections: Sequence[Projection]) -
         with redis.Redis.from_url(environment.redis_url) as server:
             for each in functions:
                 server.function_load(each.functions_lua.read_text(), replace=True)
+
+
+async def _trigrams(connection: AsyncConnection[Any]) -> None:
+    """What people are searched by. Whoever owns the database may make this extension, as PostgreSQL trusts it."""
+    try:
+        await connection.execute("create extension if not exists pg_trgm with schema public")
+    except (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile) as error:
+        raise psycopg.errors.FeatureNotSupported(
+            "PostgreSQL lacks the extension pg_trgm: install its contrib package (postgresql-contrib)"
+        ) from error
 
 
 def table_statements(projection: PostgresProjection, schema: str) -> list[str]:
