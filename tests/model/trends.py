@@ -32,6 +32,18 @@ class Discovery:
         return {post_id: set((self.model.texts[post_id].hashtags or "").split()) for post_id in self.model.posts}
 
     @cached_property
+    def hashtags(self) -> list[str]:
+        """All that public posts have, those of most posts first."""
+        counts = Counter(each for post_id in self.model.global_feed() for each in self._hashtags[post_id])
+        return sorted(counts, key=lambda each: (-counts[each], each))
+
+    @cached_property
+    def words(self) -> list[str]:
+        """All words of texts that are letters alone, those of most posts first."""
+        counts = Counter(word for words in self._words.values() for word in words if word.isascii() and word.isalpha())
+        return sorted(counts, key=lambda each: (-counts[each], each))
+
+    @cached_property
     def uses(self) -> set[tuple[str, UUID, int]]:
         """(hashtag, author, hour) of every public post; an author counts once an hour."""
         return {
