@@ -39,6 +39,7 @@ from schemas.types import (
     UserUnfollowed,
     UserUnmuted,
 )
+from shared.ids import time_of
 
 Kind = Literal["like", "comment", "share"]
 LOG_HOURS = 50  # what is read counts for 48; the rest is for records that were appended late
@@ -68,13 +69,11 @@ class TrendChanges:
     people: dict[UUID, dict[str, Word]] = field(default_factory=dict)  # whether somebody's posts are hidden, and why
     gone: dict[UUID, UUID] = field(default_factory=dict)  # posts that were deleted
     erased: dict[UUID, UUID] = field(default_factory=dict)  # people whose uses and engagement leave
-    newest: int = 0  # the time of the newest of the events, in microseconds
 
 
 def fold(events: Sequence[Event]) -> TrendChanges:
     changes = TrendChanges()
     for event in events:
-        changes.newest = max(changes.newest, event.occurred_at)
         match event:
             case PostPublished():
                 _say(changes.posts, event.post_id, "public", event.event_id, _flag(event.visibility == "public"))
@@ -148,6 +147,9 @@ def pack(changes: TrendChanges) -> bytes:
             for about, each in of.items()
         }
 
+    heard = [word.event_id for of in (changes.posts, changes.people) for each in of.values() for word in each.values()]
+    heard += [event_id for event_id, *_ in changes.edges.values()]
+    heard += [*changes.gone.values(), *changes.erased.values()]
     return msgspec.msgpack.encode(
         {
             "posts": words(changes.posts),
@@ -158,7 +160,7 @@ def pack(changes: TrendChanges) -> bytes:
             "people": words(changes.people),
             "gone": [post_id.hex for post_id in changes.gone],
             "erased": [user_id.hex for user_id in changes.erased],
-            "newest": changes.newest,
+            "newest": max(map(time_of, heard), default=0),
         }
     )
 

@@ -132,6 +132,9 @@ def test_everything_is_what_the_log_says(installation: Installation, events: lis
     assert {"people.blocks", "people.profile", "people.followers", "posts.comments", "posts.likes"} <= counted
     model = Model(events)
     assert model.blocks and model.mutes and model.requests, "there is something to hide and to list"
+    latest = max(event.occurred_at for event in events)
+    assert model.discovery.trending_hashtags(latest) and model.discovery.trending_posts(None, latest)
+    assert any(model.discovery.explore(who, latest) for who in model.persons)
     assert any(model.removed_under(post_id, who) for post_id in model.posts for who, _ in model.blocks)
     assert model.away & model.persons.keys(), "somebody is away"
     moderated = {type(model.moderation[each]) for each in (model.posts | model.comments) & model.moderation.keys()}
