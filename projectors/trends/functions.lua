@@ -22,7 +22,9 @@
 --                          which the post stands in `uses`
 --   person:<person>        hash of reasons for which somebody's posts are not public, each an event's id and 1 or 0
 --   gone:<post>            the post was deleted, or its author erased
---   posted:<person> engaged:<person>   sorted sets of what somebody did -> when, by which all of it is found again
+--   posted:<person>        sorted set of the posts that somebody published -> when, by which they are found again
+--   did:<kind>:<person>    sorted set of the posts that somebody likes or shares, or those and the comment -> when, likewise.
+--                          Members have at most 64 characters, up to which Redis keeps a small set as compactly as it can
 --
 -- Why a record may come again, late, or out of order. Of every word the greater event's id, or time, wins, and the sets
 -- follow from the words that won, in the same call as the position moves. A score is never added to: it is set to the
@@ -142,7 +144,7 @@ local function recount(base, post)
   redis.call('HSET', key, 'counted', table.concat(now, ' '))
 end
 
--- What is to be weighed anew at the end of a batch: posts, each with hours.
+-- What is to be weighed anew at the end of a batch: posts, each with hours. Sets to be rid of what is too old are `aged`.
 local function touch(batch, post, micros)
   local hours = batch.touched[post] or {}
   hours[hour_of(micros)] = true
@@ -150,11 +152,13 @@ local function touch(batch, post, micros)
 end
 
 local function weigh(batch)
+  local too_old = '(' .. whole((batch.oldest + 1) * HOUR)
+  for key in pairs(batch.aged) do redis.call('ZREMRANGEBYSCORE', key, '-inf', too_old) end
   for post, hours in pairs(batch.touched) do
     local kinds = {}
     for kind in pairs(WEIGHTS) do
       kinds[kind] = batch.base .. kind .. ':' .. post
-      redis.call('ZREMRANGEBYSCORE', kinds[kind], '-inf', '(' .. whole((batch.oldest + 1) * HOUR))
+      redis.call('ZREMRANGEBYSCORE', kinds[kind], '-inf', too_old)
     end
     for hour in pairs(hours) do
       if hour > batch.oldest then
@@ -173,29 +177,36 @@ local function weigh(batch)
   end
 end
 
+-- What a batch asks of the same post or person again and again is asked once.
+local function once(known, key, ask)
+  if known[key] == nil then known[key] = ask() end
+  return known[key]
+end
+
 local function engage(batch, kind, post, id, person, micros, stands)
   local base = batch.base
   if hour_of(micros) <= batch.oldest then return end
-  if stands and (redis.call('EXISTS', base .. 'gone:' .. post) == 1 or is_erased(base, person)) then return end
+  if stands and (once(batch.gone, post, function() return redis.call('EXISTS', base .. 'gone:' .. post) == 1 end)
+    or once(batch.erased, person, function() return is_erased(base, person) end)) then return end
   local set, ended, mark = base .. kind .. ':' .. post, base .. 'ended:' .. post, kind .. ':' .. id
-  local engaged, entry = base .. 'engaged:' .. person, kind .. ':' .. post .. ':' .. id
+  local did, entry = base .. 'did:' .. kind .. ':' .. person, kind == 'comment' and post .. id or post
   local stood, ended_at = redis.call('ZSCORE', set, id), redis.call('ZSCORE', ended, mark)
   if stood and tonumber(stood) >= micros or ended_at and tonumber(ended_at) >= micros then return end
   if stood then touch(batch, post, tonumber(stood)) end
   if stands then
     redis.call('ZADD', set, whole(micros), id)
-    redis.call('ZREM', ended, mark)
-    redis.call('ZADD', engaged, whole(micros), entry)
+    redis.call('ZADD', did, whole(micros), entry)
+    if ended_at then redis.call('ZREM', ended, mark) end
     touch(batch, post, micros)
+    keep(set, did)
   else
-    redis.call('ZREM', set, id)
     redis.call('ZADD', ended, whole(micros), mark)
-    redis.call('ZREM', engaged, entry)
+    redis.call('ZREM', set, id)
+    redis.call('ZREM', did, entry)
+    keep(ended)
   end
-  local too_old = '(' .. whole((batch.oldest + 1) * HOUR)
-  redis.call('ZREMRANGEBYSCORE', ended, '-inf', too_old)
-  redis.call('ZREMRANGEBYSCORE', engaged, '-inf', too_old)
-  keep(set, ended, engaged)
+  batch.aged[did] = true
+  batch.aged[ended] = true
 end
 
 -- A post that is gone for good takes all engagement with it.
@@ -222,16 +233,21 @@ local function erase(batch, person)
   for _, post in ipairs(redis.call('ZRANGE', base .. 'posted:' .. person, 0, -1)) do
     forget(batch, post)
   end
-  for _, entry in ipairs(redis.call('ZRANGE', base .. 'engaged:' .. person, 0, -1)) do
-    local kind, post, id = string.match(entry, '^(%a+):(%x+):(%x+)$')
-    local set = base .. kind .. ':' .. post
-    local since = redis.call('ZSCORE', set, id)
-    if since then
-      redis.call('ZREM', set, id)
-      touch(batch, post, tonumber(since))
+  for kind in pairs(WEIGHTS) do
+    local did = base .. 'did:' .. kind .. ':' .. person
+    for _, entry in ipairs(redis.call('ZRANGE', did, 0, -1)) do
+      local post, id = string.sub(entry, 1, ID_DIGITS), string.sub(entry, ID_DIGITS + 1)
+      local set = base .. kind .. ':' .. post
+      id = id ~= '' and id or person
+      local since = redis.call('ZSCORE', set, id)
+      if since then
+        redis.call('ZREM', set, id)
+        touch(batch, post, tonumber(since))
+      end
     end
+    redis.call('UNLINK', did)
   end
-  redis.call('UNLINK', base .. 'posted:' .. person, base .. 'engaged:' .. person)
+  redis.call('UNLINK', base .. 'posted:' .. person)
 end
 
 local function write(batch, post, words)
@@ -343,7 +359,7 @@ local function apply(keys, args)
   local changes = cmsgpack.unpack(args[7])
   local base = base_of(root, incarnation)
   local newest = move_on(base, hour_of(changes.newest))
-  local batch = { base = base, oldest = newest - HOURS_KEPT, touched = {} }
+  local batch = { base = base, oldest = newest - HOURS_KEPT, touched = {}, aged = {}, gone = {}, erased = {} }
   for _, person in ipairs(changes.erased) do erase(batch, person) end
   for _, post in ipairs(changes.gone) do forget(batch, post) end
   for person, words in pairs(changes.people) do tell(batch, person, words) end

@@ -25,7 +25,9 @@ def compare_findings(model: Model, readers: Sequence[UUID], at: int) -> tuple[di
     differences = []
     hashtags, _ = trending_hashtags(at, TRENDS_ASKED_MAX, anew=True)
     trending = model.discovery.trending_hashtags(at)[:TRENDS_ASKED_MAX]
-    found = [("trends.hashtags", None, trending, [(each.name, each.score) for each in hashtags])]
+    found: list[tuple[str, UUID | None, Any, Any]] = [
+        ("trends.hashtags", None, trending, [(each.name, each.score) for each in hashtags])
+    ]
     found += [
         (name, viewer_id, expected, answered)
         for viewer_id in (None, *readers[:READERS_ASKED_MAX])

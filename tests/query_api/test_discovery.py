@@ -70,6 +70,7 @@ def test_a_blocked_pair_finds_neither_s_posts(serving: Serving, world: World) ->
     tag, ana, ben = a_word(), world.person(), world.person()
     of_ana, of_ben = world.post(ana, f"hello {tag}", hashtags=[tag]), world.post(ben, f"hello {tag}", hashtags=[tag])
     world.relate(ana, ben, "block")
+    query: dict[str, Any]
     for path, query in ((f"hashtags/{tag}/posts/", {}), ("search/posts/", {"q": tag})):
         assert ids_of(serving.get(path, ana, **query)) == texts(of_ana)
         assert ids_of(serving.get(path, ben, **query)) == texts(of_ben)
@@ -202,7 +203,7 @@ def test_a_short_query_finds_beginnings_and_no_character_is_a_pattern(serving: S
 
 @pytest.mark.parametrize("path", ["search/posts/", "search/users/", "users/"])
 @pytest.mark.parametrize("query", [{}, {"q": ""}, {"q": "  "}, {"q": "x" * 201}, {"q": "a\0b"}])
-def test_a_query_that_is_none_is_refused(serving: Serving, path: str, query: dict[str, str]) -> None:
+def test_a_query_that_is_none_is_refused(serving: Serving, path: str, query: dict[str, Any]) -> None:
     answer = serving.get(path, **query)
     assert answer.status_code == 400
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -214,6 +215,7 @@ def test_other_bad_input_is_refused(serving: Serving, world: World) -> None:
     for _ in range(2):
         world.post(ana, word)
     cursor = serving.get("search/posts/", q=word, limit=1).json()["next"]
+    query: dict[str, Any]
     for path, query in (
         ("search/posts/", {"q": "another", "cursor": cursor}),
         ("search/users/", {"q": word, "cursor": cursor}),
@@ -229,6 +231,7 @@ def test_other_bad_input_is_refused(serving: Serving, world: World) -> None:
 def test_what_was_found_is_not_sent_again(serving: Serving, world: World) -> None:
     word, ana = a_word(), world.person()
     world.post(ana, word, hashtags=[word])
+    query: dict[str, Any]
     for path, query in (("search/posts/", {"q": word}), (f"hashtags/{word}/posts/", {}), ("users/", {"q": word})):
         tag = serving.get(path, ana, **query).headers["ETag"]
         assert serving.get(path, ana, {"If-None-Match": tag}, **query).status_code == 304
