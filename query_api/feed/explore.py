@@ -3,6 +3,7 @@
 The order of a paging session is frozen when it begins, as that of the ranked home feed is.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
@@ -10,7 +11,7 @@ from uuid import UUID
 
 from query_api import database
 from query_api.feed.ranking import Candidate, ranked_order
-from query_api.feed.sessions import Frozen, freeze, thaw
+from query_api.feed.sessions import Frozen, freeze, new_session, thaw
 from query_api.pipeline import read_page
 from query_api.posts.queries import FACTS_SQL, PRESENT_SQL, PostRow, hydrate
 from query_api.posts.rules import PostFacts, is_public_item
@@ -92,20 +93,22 @@ def is_explore_item(post: PostFacts) -> bool:
 
 def explore_ids(viewer_id: UUID | None, hashtag: str | None, ranked_at: int) -> list[UUID]:
     """The posts of a session that begins at `ranked_at` (microseconds since 1970), best first."""
-    return [each.post_id for each in _order(viewer_id, hashtag, ranked_at).order]
+    return [UUID(each.post_id) for each in _order(viewer_id, hashtag, ranked_at).order]
 
 
 def first_explore_page(viewer_id: UUID | None, hashtag: str | None, ranked_at: int, limit: int) -> ExplorePage:
     """Begins a session."""
     frozen = _order(viewer_id, hashtag, ranked_at)
-    session_id = freeze(frozen) if len(frozen.order) > limit else ""
+    session_id = new_session()
+    if len(frozen.order) > limit:
+        # Without Redis the next page has nothing to go on with, and says so.
+        with contextlib.suppress(Gone):
+            freeze(session_id, frozen)
     return _page(viewer_id, frozen, ExplorePlace(ranked_at, session_id, 0), limit)
 
 
 def next_explore_page(viewer_id: UUID | None, place: ExplorePlace, limit: int) -> ExplorePage:
     """Goes on with a session. Raises Gone when its frozen order is lost."""
-    if not place.session_id:
-        raise Gone()
     return _page(viewer_id, thaw(place.session_id), place, limit)
 
 
@@ -133,8 +136,8 @@ def _order(viewer_id: UUID | None, hashtag: str | None, ranked_at: int) -> Froze
     order = ranked_order(
         (
             Candidate(
-                item_id=row.post_id,
-                post_id=row.post_id,
+                item_id=row.post_id.hex,
+                post_id=row.post_id.hex,
                 published_at=time_of(row.post_id),
                 likes=row.likes,
                 comments=row.comments,
@@ -145,7 +148,7 @@ def _order(viewer_id: UUID | None, hashtag: str | None, ranked_at: int) -> Froze
         ),
         ranked_at,
     )
-    return Frozen(order, beyond=False, pushed=frozenset())
+    return Frozen(order, shown=frozenset(), lowest="", beyond=False, pushed=frozenset())
 
 
 def _page(viewer_id: UUID | None, frozen: Frozen, place: ExplorePlace, limit: int) -> ExplorePage:
@@ -155,7 +158,7 @@ def _page(viewer_id: UUID | None, frozen: Frozen, place: ExplorePlace, limit: in
     while len(rows) < limit and offset < len(frozen.order):
         slice_ = frozen.order[offset : offset + limit - len(rows)]
         offset += len(slice_)
-        ids = [each.post_id for each in slice_]
+        ids = [UUID(each.post_id) for each in slice_]
         found = hydrate(ids, viewer_id)
         rows += [found[each] for each in ids if each in found and is_explore_item(found[each])]
     more = offset < len(frozen.order)
