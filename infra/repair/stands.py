@@ -17,7 +17,7 @@ from projectors.catalogue import PROJECTIONS
 from projectors.runtime.projection import RedisProjection
 from projectors.runtime.staging import SEGMENT
 from projectors.runtime.stores.port import Partition
-from projectors.runtime.stores.redis import position_keys
+from projectors.runtime.stores.redis_window import position_keys
 from shared.environment import Environment
 
 

@@ -13,7 +13,7 @@ import redis
 
 from projectors.runtime.projection import RedisProjection
 from projectors.runtime.rebuild import alone
-from projectors.runtime.stores.redis import position_keys
+from projectors.runtime.stores.redis_window import position_keys
 from shared.environment import Environment
 
 BEGIN_SECONDS_MAX = 60.0  # until a projector has noticed; one that is not running never does

@@ -335,7 +335,7 @@ local function fence(keys, args)
   return { incarnation, answer }
 end
 
--- trends_apply(position, topic:partition, previous, next, epoch, incarnation, unused, packed)
+-- trends_apply(position, topic:partition, previous, next, epoch, incarnation, packed)
 --   -> 'applied' | 'already' | 'refused'
 --
 -- One batch of one partition, as feed_apply.
@@ -356,7 +356,7 @@ local function apply(keys, args)
   if offset >= following and following > previous then
     return 'already'
   end
-  local changes = cmsgpack.unpack(args[7])
+  local changes = cmsgpack.unpack(args[6])
   local base = base_of(root, incarnation)
   local newest = move_on(base, hour_of(changes.newest))
   local batch = { base = base, oldest = newest - HOURS_KEPT, touched = {}, aged = {}, gone = {}, erased = {} }

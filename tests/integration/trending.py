@@ -11,7 +11,7 @@ from uuid import UUID
 import redis
 
 from projectors.runtime.stores.port import Advance, Beginning, Outcome, Partition
-from projectors.runtime.stores.redis import RedisStore
+from projectors.runtime.stores.redis_window import WindowStore
 from projectors.trends.fold import PROJECTION, fold
 from schemas.types import Event
 from shared.environment import Environment
@@ -23,7 +23,7 @@ SOMEWHERE = Partition("posts", 0)
 T = TypeVar("T")
 
 
-class FromTheFirst(RedisStore):
+class FromTheFirst(WindowStore):
     """Reads everything again after a flush, as there is no Kafka here that could say where the last hours begin."""
 
     async def _lately(self, every: Sequence[Partition], beginning: Beginning) -> dict[Partition, int]:

@@ -10,7 +10,7 @@ from psycopg import sql
 from projectors.catalogue import PROJECTIONS
 from projectors.runtime.projection import PostgresProjection, RedisProjection
 from projectors.runtime.stores.port import Partition
-from projectors.runtime.stores.redis import position_keys
+from projectors.runtime.stores.redis_window import position_keys
 from shared.environment import Environment
 
 Offsets = dict[Partition, int]

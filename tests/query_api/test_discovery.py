@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from projectors.runtime.stores.port import Advance, Outcome, Partition
-from projectors.runtime.stores.redis import RedisStore
+from projectors.runtime.stores.redis_window import WindowStore
 from projectors.trends.fold import PROJECTION as TRENDS
 from projectors.trends.fold import fold
 from schemas.types import Event, PostLiked, PostPublished
@@ -247,7 +247,7 @@ class Trends:
 
     def __init__(self, environment: Environment, runner: asyncio.Runner) -> None:
         self._runner = runner
-        self._store = RedisStore(TRENDS, environment, "test", retry_seconds=1)
+        self._store = WindowStore(TRENDS, environment, "test", retry_seconds=1)
         self.reached = 0
         self._epoch = 0
 

@@ -8,7 +8,6 @@ every feed cold.
 
 import asyncio
 import math
-import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +18,9 @@ from uuid import UUID, uuid4
 import msgspec
 import psycopg
 import redis.asyncio
-from confluent_kafka import KafkaException
 from redis import exceptions as redis_errors
 
 from projectors.feed.fold import FeedChanges
-from projectors.runtime.log_ends import LogEnds
 from projectors.runtime.projection import RedisProjection
 from projectors.runtime.retrying import retrying
 from projectors.runtime.stores.port import Advance, Beginning, Fence, Outcome, Partition, Unstorable
@@ -68,13 +65,6 @@ async def open_store(projection: RedisProjection, environment: Environment, owne
     return RedisStore(projection, environment, owner)
 
 
-def position_keys(projection: RedisProjection, environment: Environment) -> list[str]:
-    """The key of the positions of each of its shards."""
-    if projection.one_shard:
-        return [f"{{{projection.one_shard}}}:position"]
-    return [shard_key(shard) for shard in range(environment.feed_shards)]
-
-
 async def load_functions(client: redis.asyncio.Redis, functions_lua: Path) -> None:
     """Makes the library on the server this file's, whatever version was there."""
     code = await asyncio.to_thread(functions_lua.read_text)
@@ -82,7 +72,7 @@ async def load_functions(client: redis.asyncio.Redis, functions_lua: Path) -> No
 
 
 class RedisStore:
-    """Fulfils runtime/stores/port.py `Store` over the projection's shards."""
+    """Fulfils runtime/stores/port.py `Store` over `environment.feed_shards` shards."""
 
     def __init__(
         self, projection: RedisProjection, environment: Environment, owner: str, retry_seconds: float = math.inf
@@ -90,8 +80,7 @@ class RedisStore:
         self.projection = projection
         self._environment = environment
         self._retry_seconds = retry_seconds
-        self._keys = position_keys(projection, environment)
-        self._shards = len(self._keys)
+        self._shards = environment.feed_shards
         self._owned: dict[Partition, _Owned] = {}
         self._client: Any = redis.asyncio.Redis.from_url(
             environment.redis_url,
@@ -105,17 +94,17 @@ class RedisStore:
         async def attempt() -> dict[Partition, Fence]:
             await self._assert_eviction_off()
             await load_functions(self._client, self.projection.functions_lua)
-            return await self._fence(partitions, *await self._starts(beginning))
+            return await self._fence(partitions, await self._starts(beginning))
 
         return await self._retrying("fence", attempt)
 
-    async def apply(self, advance: Advance, changes: Any) -> Outcome:
+    async def apply(self, advance: Advance, changes: FeedChanges) -> Outcome:
         owned = self._owned.get(advance.partition)
         if owned is None or owned.epoch != advance.epoch:
             return Outcome.REFUSED
         step = (_field(advance.partition), advance.previous, advance.next, advance.epoch)
         try:
-            packed = self._packed(changes)
+            packed = pack(changes, self._shards)
         except (TypeError, ValueError, AttributeError) as error:
             raise Unstorable from error
 
@@ -123,7 +112,7 @@ class RedisStore:
             async with self._client.pipeline(transaction=False) as pipeline:
                 for shard, incarnation in enumerate(owned.incarnations):
                     pipeline.fcall(
-                        f"{self.projection.name}_apply", 1, self._keys[shard], *step,
+                        "feed_apply", 1, shard_key(shard), *step,
                         incarnation, self._environment.feed_items_max, packed[shard],
                     )  # fmt: skip
                 answers = set(await pipeline.execute())
@@ -135,8 +124,8 @@ class RedisStore:
 
     async def positions(self) -> dict[Partition, Fence]:
         async with self._client.pipeline(transaction=False) as pipeline:
-            for key in self._keys:
-                pipeline.hgetall(key)
+            for shard in range(self._shards):
+                pipeline.hgetall(shard_key(shard))
             found = await pipeline.execute()
         # A partition that some shard does not know is left out: that shard was flushed and must be fenced anew.
         known = set.intersection(*(set(positions) for positions in found))
@@ -145,17 +134,13 @@ class RedisStore:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _fence(
-        self, partitions: Sequence[Partition], starts: Mapping[str, int], until: Mapping[str, int]
-    ) -> dict[Partition, Fence]:
+    async def _fence(self, partitions: Sequence[Partition], starts: Mapping[str, int]) -> dict[Partition, Fence]:
         """Raises the epoch to one above the greatest of all shards; anew if another owner was faster on one."""
-        fenced = [_field(partition) for partition in partitions]
-        packed = msgspec.msgpack.encode({"starts": starts, "until": until, "fenced": fenced})
+        packed = msgspec.msgpack.encode({"starts": starts, "fenced": [_field(partition) for partition in partitions]})
         epoch = 1 + max((fence.epoch for fence in (await self._every_position()).values()), default=0)
-        function = f"{self.projection.name}_fence"
         shard, incarnations, offsets = 0, [""] * self._shards, defaultdict[str, list[int]](list)
         while shard < self._shards:
-            first, answer = await self._client.fcall(function, 1, self._keys[shard], uuid4().hex, epoch, packed)
+            first, answer = await self._client.fcall("feed_fence", 1, shard_key(shard), uuid4().hex, epoch, packed)
             if first == "behind":
                 epoch, shard = int(answer) + 1, 0
                 offsets.clear()
@@ -169,42 +154,24 @@ class RedisStore:
 
     async def _every_position(self) -> dict[tuple[int, str], Fence]:
         async with self._client.pipeline(transaction=False) as pipeline:
-            for key in self._keys:
-                pipeline.hgetall(key)
+            for shard in range(self._shards):
+                pipeline.hgetall(shard_key(shard))
             found = await pipeline.execute()
         return {
             (shard, name): _least([value]) for shard, positions in enumerate(found) for name, value in positions.items()
         }
 
-    def _packed(self, changes: Any) -> list[bytes]:
-        return [self.projection.pack(changes)] if self.projection.pack else pack(changes, self._shards)
-
-    async def _starts(self, beginning: Beginning) -> tuple[dict[str, int], dict[str, int]]:
-        """Where each partition begins on a shard that has nothing, all of them, not only the caller's; and up to where
-        it then only makes good what it lost."""
+    async def _starts(self, beginning: Beginning) -> dict[str, int]:
+        """Where each partition begins on a shard that has nothing: all of them, not only the caller's."""
         every = [
             Partition(topic, number)
             for topic in self.projection.topics
             for number in range(self._environment.topic_partitions)
         ]
         reached = await self._reached_in_postgres()
-        if self.projection.log_hours:
-            starts = {_field(each): offset for each, offset in (await self._lately(every, beginning)).items()}
-            until = {_field(each): offset for each, offset in reached.items() if offset > starts[_field(each)]}
-            return starts, until
         unknown = [partition for partition in every if partition not in reached]
         first = await beginning(unknown) if unknown else {}
-        return {_field(partition): reached.get(partition, first.get(partition, 0)) for partition in every}, {}
-
-    async def _lately(self, every: Sequence[Partition], beginning: Beginning) -> dict[Partition, int]:
-        """The first record of the last hours, or of all where the projection needs the whole of a topic."""
-        windowed = [partition for partition in every if partition.topic not in self.projection.whole_topics]
-        since = time.time() - self.projection.log_hours * 3_600
-        try:
-            late = await asyncio.to_thread(LogEnds(self._environment).since, windowed, int(since * 1_000))
-        except KafkaException as error:
-            raise ConnectionError(f"Kafka did not say where the last hours begin: {error}") from error
-        return {**await beginning(every), **late}
+        return {_field(partition): reached.get(partition, first.get(partition, 0)) for partition in every}
 
     async def _reached_in_postgres(self) -> dict[Partition, int]:
         found: dict[Partition, int] = {}
