@@ -52,17 +52,18 @@ def trending_posts(
 
     Raises TrendsUnavailable.
     """
-    found: list[tuple[PostRow, float]] = []
+    found: dict[UUID, tuple[PostRow, float]] = {}
     first, whole = 0, True
     while len(found) < limit and first < LOOKED_AT_MAX:
-        # Of one reading: what is asked again within the same seconds is the same order.
+        # Within two seconds it is one and the same order; where a new one begins between, a post may come again.
         trends = _store().top("posts", at, first, LOOKED_AT_ONCE, anew and first == 0)
         whole = whole and trends.whole
         ranked = sorted(((each.score, UUID(each.name)) for each in trends.found), reverse=True)
         there = hydrate([post_id for _, post_id in ranked], viewer_id)
-        seen = ((there[post_id], score) for score, post_id in ranked if post_id in there)
-        found += [(row, score) for row, score in seen if may_see(row, viewer_id)]
+        for score, post_id in ranked:
+            if post_id in there and may_see(there[post_id], viewer_id):
+                found.setdefault(post_id, (there[post_id], score))
         if len(trends.found) < LOOKED_AT_ONCE:
             break
         first += LOOKED_AT_ONCE
-    return found[:limit], whole
+    return list(found.values())[:limit], whole
