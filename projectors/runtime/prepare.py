@@ -29,6 +29,9 @@ from shared.environment import Environment, environment
 
 # Frames and their sequences outlive every rebuild, so they lie outside the projections' schemas.
 DELIVERY_SQL = Path(__file__).resolve().parent.parent / "notifications" / "delivery.sql"
+TRIGRAMS_SQL = "create extension if not exists pg_trgm with schema public"  # what people are searched by
+LACKS_EXTENSION = (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile)
+NO_TRIGRAMS = "PostgreSQL lacks the extension pg_trgm: install its contrib package (postgresql-contrib)"
 _LOCK = 0x726F6F6B  # "rook": two preparations at once wait for each other
 _TABLE = re.compile(
     r"create table if not exists (\w+) .*?(?:(\w+) \w+ primary key|primary key \((.*?)\))",
@@ -47,7 +50,6 @@ async def prepare(environment: Environment, projections: Sequence[Projection]) -
             await connection.execute("set client_min_messages = warning")
             async with connection.transaction():
                 await connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
-                await _trigrams(connection)
                 for projection in of_postgres:
                     name = projection.name
                     is_new = await _is_absent(connection, name)
@@ -55,6 +57,12 @@ async def prepare(environment: Environment, projections: Sequence[Projection]) -
                         await connection.execute(statement.encode())
                     if is_new:
                         await connection.execute(live_comment(name, shape_of(projection)))
+                        try:
+                            await connection.execute(statement.encode())
+                        except LACKS_EXTENSION as error:
+                            if statement != TRIGRAMS_SQL:
+                                raise
+                            raise psycopg.errors.FeatureNotSupported(NO_TRIGRAMS) from error
                     await _grant(connection, projection.name, environment)
                     if projection.name == "notifications" and DELIVERY_SQL.exists():
                         await connection.execute(DELIVERY_SQL.read_bytes())
@@ -72,16 +80,6 @@ async def prepare(environment: Environment, projections: Sequence[Projection]) -
                 server.function_load(each.functions_lua.read_text(), replace=True)
 
 
-async def _trigrams(connection: AsyncConnection[Any]) -> None:
-    """What people are searched by. Whoever owns the database may make this extension, as PostgreSQL trusts it."""
-    try:
-        await connection.execute("create extension if not exists pg_trgm with schema public")
-    except (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile) as error:
-        raise psycopg.errors.FeatureNotSupported(
-            "PostgreSQL lacks the extension pg_trgm: install its contrib package (postgresql-contrib)"
-        ) from error
-
-
 def table_statements(projection: PostgresProjection, schema: str) -> list[str]:
     """The statements that make the schema and its tables with all their columns, and no index but the primary keys'.
 
@@ -94,6 +92,8 @@ def table_statements(projection: PostgresProjection, schema: str) -> list[str]:
         for column, definition in added_columns(projection, table)
     ]
     return [
+        # Whoever owns the database may make it, as PostgreSQL trusts it.
+        *([TRIGRAMS_SQL] if "gin_trgm_ops" in projection.tables_sql.read_text() else []),
         f"create schema if not exists {schema}",
         f"set local search_path = {schema}",
         *own,
