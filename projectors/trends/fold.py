@@ -10,9 +10,18 @@ import msgspec
 
 from projectors.runtime.projection import RedisProjection
 from schemas.types import (
+    AccountDeactivated,
+    AccountReactivated,
     CommentAdded,
     CommentDeleted,
     CommentEdited,
+    ContentHeld,
+    ContentHidden,
+    ContentRemoved,
+    ContentRestored,
+    ContentScored,
+    ErasureCancelled,
+    ErasureRequested,
     Event,
     FollowApproved,
     FollowRejected,
@@ -35,9 +44,11 @@ from schemas.types import (
     UserFollowed,
     UserMuted,
     UserRegistered,
+    UserSuspended,
     UserUnblocked,
     UserUnfollowed,
     UserUnmuted,
+    UserUnsuspended,
 )
 from shared.ids import time_of
 
@@ -64,9 +75,12 @@ class Word(NamedTuple):
 class TrendChanges:
     """The newest word on each thing, so that neither the order of the events nor a redelivery matters."""
 
-    posts: dict[UUID, dict[str, Word]] = field(default_factory=dict)  # whose it is, whether public, its hashtags
+    posts: dict[UUID, dict[str, Word]] = field(
+        default_factory=dict
+    )  # whose it is, whether public, withheld, its hashtags
     edges: dict[Edge, tuple[UUID, int, UUID, bool]] = field(default_factory=dict)  # event, time, person, stands
     people: dict[UUID, dict[str, Word]] = field(default_factory=dict)  # whether somebody's posts are hidden, and why
+    removed: dict[Edge, Word] = field(default_factory=dict)  # whether moderators took a comment away
     gone: dict[UUID, UUID] = field(default_factory=dict)  # posts that were deleted
     erased: dict[UUID, UUID] = field(default_factory=dict)  # people whose uses and engagement leave
 
@@ -92,9 +106,20 @@ def fold(events: Sequence[Event]) -> TrendChanges:
             case ProfileEdited():
                 if event.private is not None:
                     _say(changes.people, event.subject_id, "private", event.event_id, _flag(event.private))
+            case AccountDeactivated() | AccountReactivated():
+                deactivated = _flag(isinstance(event, AccountDeactivated))
+                _say(changes.people, event.subject_id, "deactivated", event.event_id, deactivated)
+            case UserSuspended() | UserUnsuspended():
+                suspended = _flag(isinstance(event, UserSuspended))
+                _say(changes.people, event.subject_id, "suspended", event.event_id, suspended)
+            case ErasureRequested() | ErasureCancelled():
+                leaving = _flag(isinstance(event, ErasureRequested))
+                _say(changes.people, event.subject_id, "leaving", event.event_id, leaving)
+            case ContentHeld() | ContentHidden() | ContentRemoved() | ContentRestored():
+                _moderate(changes, event)
             case UserErased():
                 changes.erased[event.subject_id] = event.event_id
-            case UserRegistered() | NotificationsRead() | CommentEdited():
+            case UserRegistered() | NotificationsRead() | CommentEdited() | ContentScored():
                 pass
             case PostBookmarked() | PostUnbookmarked():
                 pass
@@ -138,6 +163,19 @@ def _engage(
         changes.edges[edge] = (event.event_id, event.occurred_at, event.subject_id, stands)
 
 
+def _moderate(changes: TrendChanges, event: ContentHeld | ContentHidden | ContentRemoved | ContentRestored) -> None:
+    """A post that is withheld in any way gives no hashtags; a comment counts unless it is removed."""
+    if event.content_id == event.post_id:
+        withheld = _flag(not isinstance(event, ContentRestored))
+        _say(changes.posts, event.post_id, "author", event.event_id, event.subject_id.hex)
+        _say(changes.posts, event.post_id, "withheld", event.event_id, withheld)
+        return
+    edge = Edge("comment", event.post_id, event.content_id)
+    known = changes.removed.get(edge)
+    if known is None or event.event_id > known.event_id:
+        changes.removed[edge] = Word(event.event_id, _flag(isinstance(event, ContentRemoved)))
+
+
 def pack(changes: TrendChanges) -> bytes:
     """The changes as trends_apply takes them."""
 
@@ -149,6 +187,7 @@ def pack(changes: TrendChanges) -> bytes:
 
     heard = [word.event_id for of in (changes.posts, changes.people) for each in of.values() for word in each.values()]
     heard += [event_id for event_id, *_ in changes.edges.values()]
+    heard += [word.event_id for word in changes.removed.values()]
     heard += [*changes.gone.values(), *changes.erased.values()]
     return msgspec.msgpack.encode(
         {
@@ -158,6 +197,10 @@ def pack(changes: TrendChanges) -> bytes:
                 for edge, (_, moment, person, stands) in changes.edges.items()
             ],
             "people": words(changes.people),
+            "removed": [
+                (edge.post_id.hex, edge.edge_id.hex, word.event_id.hex + word.value)
+                for edge, word in changes.removed.items()
+            ],
             "gone": [post_id.hex for post_id in changes.gone],
             "erased": [user_id.hex for user_id in changes.erased],
             "newest": max(map(time_of, heard), default=0),
@@ -167,12 +210,12 @@ def pack(changes: TrendChanges) -> bytes:
 
 PROJECTION = RedisProjection(
     name="trends",
-    topics=("posts", "engagement", "accounts"),
+    topics=("posts", "engagement", "moderation", "accounts"),
     fold=fold,
     functions_lua=Path(__file__).with_name("functions.lua"),
     reads_text=True,
     one_shard="trends",
     pack=pack,
     log_hours=LOG_HOURS,
-    whole_topics=("accounts",),
+    whole_topics=("moderation", "accounts"),
 )

@@ -17,9 +17,11 @@
 --   posts:<hour>           sorted set post -> its weight: what its likes, comments and shares of that hour weigh
 --   like:<post> share:<post>   sorted set of those who do -> when, in microseconds since 1970
 --   comment:<post>         sorted set of its comments -> when
+--   removed:<post>         hash comment -> an event's id and whether moderators took it away; such comments are in
+--   withheld:<post>        as comment:<post>, and weigh nothing
 --   ended:<post>           sorted set "<kind>:<id>" of what was taken back -> when
---   post:<post>            hash author, public, hashtags, each an event's id and what it says; counted, the hashtags under
---                          which the post stands in `uses`
+--   post:<post>            hash author, public, withheld, hashtags, each an event's id and what it says; counted, the
+--                          hashtags under which the post stands in `uses`
 --   person:<person>        hash of reasons for which somebody's posts are not public, each an event's id and 1 or 0
 --   gone:<post>            the post was deleted, or its author erased
 --   posted:<person>        sorted set of the posts that somebody published -> when, by which they are found again
@@ -130,7 +132,7 @@ local function recount(base, post)
   local found = hash_of(key)
   if not found.author then return end
   local author, hour = said(found.author), whole(math.floor(millis_of(post) * 1000 / HOUR))
-  local counts = said(found.public) == '1' and redis.call('EXISTS', base .. 'gone:' .. post) == 0
+  local counts = said(found.public) == '1' and said(found.withheld) ~= '1' and redis.call('EXISTS', base .. 'gone:' .. post) == 0
     and not is_hidden(base, author)
   local wanted, counted = words_of(counts and said(found.hashtags) or ''), words_of(found.counted)
   local now = {}
@@ -183,12 +185,35 @@ local function once(known, key, ask)
   return known[key]
 end
 
+local function is_removed(base, post, comment)
+  return said(redis.call('HGET', base .. 'removed:' .. post, comment)) == '1'
+end
+
+-- A comment that moderators took away weighs nothing until they bring it back.
+local function moderate(batch, post, comment, word)
+  local base = batch.base
+  if hour_of(millis_of(comment) * 1000) <= batch.oldest then return end
+  local shown, withheld = base .. 'comment:' .. post, base .. 'withheld:' .. post
+  hear(base .. 'removed:' .. post, { [comment] = word })
+  local from, to = withheld, shown
+  if is_removed(base, post, comment) then from, to = shown, withheld end
+  local since = redis.call('ZSCORE', from, comment)
+  if since then
+    redis.call('ZREM', from, comment)
+    redis.call('ZADD', to, since, comment)
+    touch(batch, post, tonumber(since))
+    batch.aged[withheld] = true
+    keep(to)
+  end
+end
+
 local function engage(batch, kind, post, id, person, micros, stands)
   local base = batch.base
   if hour_of(micros) <= batch.oldest then return end
   if stands and (once(batch.gone, post, function() return redis.call('EXISTS', base .. 'gone:' .. post) == 1 end)
     or once(batch.erased, person, function() return is_erased(base, person) end)) then return end
   local set, ended, mark = base .. kind .. ':' .. post, base .. 'ended:' .. post, kind .. ':' .. id
+  if kind == 'comment' and is_removed(base, post, id) then set = base .. 'withheld:' .. post end
   local did, entry = base .. 'did:' .. kind .. ':' .. person, kind == 'comment' and post .. id or post
   local stood, ended_at = redis.call('ZSCORE', set, id), redis.call('ZSCORE', ended, mark)
   if stood and tonumber(stood) >= micros or ended_at and tonumber(ended_at) >= micros then return end
@@ -223,7 +248,8 @@ local function forget(batch, post)
       redis.call('ZREM', base .. 'posts:' .. whole(hour), post)
     end
   end
-  redis.call('UNLINK', base .. 'post:' .. post, base .. 'ended:' .. post, unpack(sets))
+  redis.call('UNLINK', base .. 'post:' .. post, base .. 'ended:' .. post, base .. 'removed:' .. post,
+    base .. 'withheld:' .. post, unpack(sets))
 end
 
 local function erase(batch, person)
@@ -237,8 +263,9 @@ local function erase(batch, person)
     local did = base .. 'did:' .. kind .. ':' .. person
     for _, entry in ipairs(redis.call('ZRANGE', did, 0, -1)) do
       local post, id = string.sub(entry, 1, ID_DIGITS), string.sub(entry, ID_DIGITS + 1)
-      local set = base .. kind .. ':' .. post
       id = id ~= '' and id or person
+      local set = base .. kind .. ':' .. post
+      if kind == 'comment' and is_removed(base, post, id) then set = base .. 'withheld:' .. post end
       local since = redis.call('ZSCORE', set, id)
       if since then
         redis.call('ZREM', set, id)
@@ -340,7 +367,7 @@ end
 --
 -- One batch of one partition, as feed_apply.
 -- packed = msgpack {posts = {post -> {field -> event's id and value}}, people = {person -> the same}, edges = {{kind, post,
--- id, person, microseconds, stands}, ...}, gone = {post, ...}, erased = {person, ...}, newest = microseconds}
+-- id, person, microseconds, stands}, ...}, removed = {{post, comment, event's id and value}, ...}, gone = {post, ...}, erased = {person, ...}, newest = microseconds}
 local function apply(keys, args)
   local root, field = root_of(keys), args[1]
   local previous, following = tonumber(args[2]), tonumber(args[3])
@@ -364,6 +391,7 @@ local function apply(keys, args)
   for _, post in ipairs(changes.gone) do forget(batch, post) end
   for person, words in pairs(changes.people) do tell(batch, person, words) end
   for post, words in pairs(changes.posts) do write(batch, post, words) end
+  for _, each in ipairs(changes.removed) do moderate(batch, unpack(each)) end
   for _, edge in ipairs(changes.edges) do engage(batch, unpack(edge)) end
   weigh(batch)
   offset = math.max(offset, following)

@@ -10,7 +10,7 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from query_api import database
-from query_api.feed.ranking import Candidate, ranked_order
+from query_api.feed.ranking import MILLION, Candidate, ranked_order
 from query_api.feed.sessions import Frozen, freeze, new_session, thaw
 from query_api.pipeline import read_page
 from query_api.posts.queries import FACTS_SQL, PRESENT_SQL, PostRow, hydrate
@@ -86,9 +86,9 @@ def tagged_ids(hashtag: str, before: UUID | None, limit: int) -> list[UUID]:
     return [row.post_id for row in database.rows(TAGGED_SQL, parameters, prepare=False)]
 
 
-def is_explore_item(post: PostFacts) -> bool:
+def is_explore_item(post: PostFacts, viewer_id: UUID | None) -> bool:
     """A public post by somebody whom V neither follows nor mutes."""
-    return is_public_item(post) and not post.follows_author and not post.muted
+    return is_public_item(post, viewer_id) and not post.follows_author and not post.muted
 
 
 def explore_ids(viewer_id: UUID | None, hashtag: str | None, ranked_at: int) -> list[UUID]:
@@ -128,7 +128,7 @@ def _order(viewer_id: UUID | None, hashtag: str | None, ranked_at: int) -> Froze
     newest = read_page(
         skeleton,
         facts,
-        is_explore_item,
+        lambda row: is_explore_item(row, viewer_id),
         after=None,
         limit=environment().ranked_items_max,
         rounds_max=ROUNDS_MAX,
@@ -143,6 +143,7 @@ def _order(viewer_id: UUID | None, hashtag: str | None, ranked_at: int) -> Froze
                 comments=row.comments,
                 shares=row.shares,
                 affinity=1.0,
+                moderation_score=row.moderation_score / MILLION,
             )
             for row in newest.rows
         ),
@@ -160,6 +161,6 @@ def _page(viewer_id: UUID | None, frozen: Frozen, place: ExplorePlace, limit: in
         offset += len(slice_)
         ids = [UUID(each.post_id) for each in slice_]
         found = hydrate(ids, viewer_id)
-        rows += [found[each] for each in ids if each in found and is_explore_item(found[each])]
+        rows += [found[each] for each in ids if each in found and is_explore_item(found[each], viewer_id)]
     more = offset < len(frozen.order)
     return ExplorePage(rows, ExplorePlace(place.ranked_at, place.session_id, offset) if more else None)

@@ -77,7 +77,7 @@ class HashtagPostsView(ReadView):
             lambda after, limit: read_page(
                 lambda before, count: tagged_ids(folded, before, count),
                 lambda ids: hydrate(ids, self.viewer),
-                is_public_item,
+                lambda row: is_public_item(row, self.viewer),
                 after=after,
                 limit=limit,
             ),

@@ -50,7 +50,7 @@ def _found_by(model: Model, viewer_id: UUID | None, at: int) -> Iterator[tuple[s
         yield "feed.explore", discovery.explore(viewer_id, at, hashtag), explore_ids(viewer_id, hashtag, at)
         ids = tagged_ids(hashtag, None, LISTED_MAX)
         there = hydrate(ids, viewer_id)
-        shown = [each for each in ids if each in there and is_public_item(there[each])]
+        shown = [each for each in ids if each in there and is_public_item(there[each], viewer_id)]
         yield "feed.hashtag", _of(discovery.tagged(hashtag, viewer_id), ids), shown
     for word in discovery.words[:WORDS_ASKED_MAX]:
         ids = found_post_ids(word, None, LISTED_MAX)

@@ -135,7 +135,7 @@ class Discovery:
         found = {
             person.registered.username or "": user_id
             for user_id, person in self.model.persons.items()
-            if not self.model.hidden(viewer_id, user_id)
+            if not self.model.out_of_sight(viewer_id, user_id)
             and any(
                 matches(name or "")
                 for name in (

@@ -2,8 +2,16 @@
 
 from projectors.trends.fold import Edge, TrendChanges, Word, fold
 from schemas.types import (
+    AccountDeactivated,
+    AccountReactivated,
     CommentAdded,
     CommentDeleted,
+    ContentHeld,
+    ContentHidden,
+    ContentRemoved,
+    ContentRestored,
+    ErasureCancelled,
+    ErasureRequested,
     PostDeleted,
     PostEdited,
     PostLiked,
@@ -13,6 +21,8 @@ from schemas.types import (
     PostUnshared,
     ProfileEdited,
     UserErased,
+    UserSuspended,
+    UserUnsuspended,
 )
 from tests.specs.fold_cases import (
     ANA,
@@ -94,6 +104,13 @@ def test_whoever_becomes_private_is_told_and_other_edits_are_not() -> None:
     assert private.people == {ANA: {"private": Word(identifier(1), "1")}}
 
 
+def test_who_is_away_is_told_with_the_reason() -> None:
+    away = delivered(
+        at(1, AccountDeactivated, ANA), at(2, UserSuspended, ANA, decided_by_id=BEN), at(3, AccountReactivated, ANA)
+    ).people[ANA]  # fmt: skip
+    assert away == {"deactivated": Word(identifier(3), "0"), "suspended": Word(identifier(2), "1")}
+
+
 def test_deletion_and_erasure() -> None:
     post = published(1, ANA)
     changes = delivered(deleted(2, post), erased(3, BEN))
@@ -102,6 +119,8 @@ def test_deletion_and_erasure() -> None:
 
 def test_nothing_else_matters_to_trends() -> None:
     answered = (
+        AccountDeactivated, AccountReactivated, ContentHeld, ContentHidden, ContentRemoved, ContentRestored,
+        ErasureCancelled, ErasureRequested, UserSuspended, UserUnsuspended,
         CommentAdded, CommentDeleted, PostDeleted, PostEdited, PostLiked, PostPublished, PostShared, PostUnliked,
         PostUnshared, ProfileEdited, UserErased,
     )  # fmt: skip
