@@ -54,15 +54,14 @@ async def prepare(environment: Environment, projections: Sequence[Projection]) -
                     name = projection.name
                     is_new = await _is_absent(connection, name)
                     for statement in (*table_statements(projection, name), *index_statements(projection, name)):
-                        await connection.execute(statement.encode())
-                    if is_new:
-                        await connection.execute(live_comment(name, shape_of(projection)))
                         try:
                             await connection.execute(statement.encode())
                         except LACKS_EXTENSION as error:
                             if statement != TRIGRAMS_SQL:
                                 raise
                             raise psycopg.errors.FeatureNotSupported(NO_TRIGRAMS) from error
+                    if is_new:
+                        await connection.execute(live_comment(name, shape_of(projection)))
                     await _grant(connection, projection.name, environment)
                     if projection.name == "notifications" and DELIVERY_SQL.exists():
                         await connection.execute(DELIVERY_SQL.read_bytes())
