@@ -7,8 +7,9 @@ from projectors.notifications.fold import PROJECTION as NOTIFICATIONS
 from projectors.posts.fold import PROJECTION as POSTS
 from projectors.profiles.fold import PROJECTION as PROFILES
 from projectors.runtime.projection import Projection
+from projectors.trends.fold import PROJECTION as TRENDS
 
-PROJECTIONS: tuple[Projection, ...] = (PROFILES, GRAPH, POSTS, COUNTERS, NOTIFICATIONS, FEED)
+PROJECTIONS: tuple[Projection, ...] = (PROFILES, GRAPH, POSTS, COUNTERS, NOTIFICATIONS, FEED, TRENDS)
 
 
 def projection_named(name: str) -> Projection:

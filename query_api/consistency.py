@@ -55,7 +55,8 @@ PARKED_SQL: LiteralString = """exists (select from {projection}.parked where top
     and partition = %(partition)s and record_offset = %(offset)s - 1)
     or exists (select from {projection}.dropped where topic = %(topic)s
     and partition = %(partition)s and record_offset = %(offset)s - 1)"""
-IS_PARKED_SQL: LiteralString = "select " + PARKED_SQL.format(projection="feed") + " as parked"
+IS_PARKED_SQL: LiteralString = "select " + PARKED_SQL + " as parked"
+IN_REDIS = ("feed", "trends")
 
 
 @dataclass(frozen=True)
@@ -122,14 +123,23 @@ def admit(viewer_id: UUID | None, demand: Demand, projections: Sequence[str]) ->
 
 
 def reads(projection: str, topic: str) -> bool:
-    """Whether a projection in PostgreSQL reads a topic; the feed's positions are in Redis, see feed/home.py."""
-    return projection != "feed" and projection in topics().get(topic, {}).get("readers", ())
+    """Whether a projection in PostgreSQL reads a topic; for the others see feed/home.py and trends/queries.py."""
+    return projection not in IN_REDIS and projection in topics().get(topic, {}).get("readers", ())
 
 
 def parked_in_feed(position: Position) -> bool:
     """Whether the record before the position is one that the warm feeds do not have."""
+    return _parked_in("feed", position)
+
+
+def parked_in_trends(position: Position) -> bool:
+    """Whether the record before the position is one that the trends do not have."""
+    return _parked_in("trends", position)
+
+
+def _parked_in(projection: LiteralString, position: Position) -> bool:
     parameters = {"topic": position.topic, "partition": position.partition, "offset": position.offset}
-    found = database.row(IS_PARKED_SQL, parameters)
+    found = database.row(IS_PARKED_SQL.format(projection=projection), parameters)
     return found is not None and bool(found.parked)
 
 

@@ -54,17 +54,20 @@ def pool() -> ConnectionPool[Connection[Any]]:
         return _opened_pool()
 
 
-def rows(statement: LiteralString, parameters: Parameters) -> list[Any]:
-    """All rows of one statement, as named tuples. A connection that the server has closed is replaced once."""
+def rows(statement: LiteralString, parameters: Parameters, prepare: bool | None = None) -> list[Any]:
+    """All rows of one statement, as named tuples. A connection that the server has closed is replaced once.
+
+    With `prepare` False it is planned anew each time, for a statement whose best plan depends on the parameters.
+    """
     try:
-        return _run(statement, parameters)
+        return _run(statement, parameters, prepare)
     except PoolTimeout:
         raise
     except OperationalError as error:
         if error.sqlstate is not None and not error.sqlstate.startswith("57P"):
             raise
     pool().check()
-    return _run(statement, parameters)
+    return _run(statement, parameters, prepare)
 
 
 def row(statement: LiteralString, parameters: Parameters) -> Any | None:
@@ -78,10 +81,11 @@ def array(ids: Iterable[str]) -> str:
     return "{" + ",".join(ids) + "}"
 
 
-def _run(statement: LiteralString, parameters: Parameters) -> list[Any]:
+def _run(statement: LiteralString, parameters: Parameters, prepare: bool | None) -> list[Any]:
     text, names = _numbered(statement)
     with pool().connection() as connection:
-        return connection.execute(text, [parameters[name] for name in names], binary=True).fetchall()
+        values = [parameters[name] for name in names]
+        return connection.execute(text, values, prepare=prepare, binary=True).fetchall()
 
 
 @lru_cache(maxsize=STATEMENTS_MAX)

@@ -37,18 +37,19 @@ def read_of(
     answer: type[serializers.Serializer[Any]],
     *,
     paged: bool = False,
+    limited: bool = False,
     bearer: bool = False,
     problems: Sequence[int] = (400, 401),
     more: Sequence[OpenApiParameter] = (),
 ) -> Callable[[View], View]:
-    """`bearer`: whether a token is required; without, one may be sent."""
+    """`limited`: a list of one page. `bearer`: whether a token is required; without, one may be sent."""
     # A security requirement is an object, whatever extend_schema's annotation says.
     auth: list[Any] = [{"bearer": []}] if bearer else [{"bearer": []}, {}]
     described = OpenApiResponse(Problem, description="A problem (application/problem+json)")
     schema: Callable[[View], View] = extend_schema(
         tags=[tag],
         operation_id=name,
-        parameters=[*(PAGING if paged else ()), *more, CONSISTENCY, *ANSWER_HEADERS],
+        parameters=[*(PAGING if paged else PAGING[:1] if limited else ()), *more, CONSISTENCY, *ANSWER_HEADERS],
         auth=auth,
         responses={200: answer, **dict.fromkeys(problems, described)},
     )

@@ -198,6 +198,36 @@ class PostPage(serializers.Serializer[None]):
     next = serializers.CharField(allow_null=True)
 
 
+class ExplorePage(serializers.Serializer[None]):
+    items = Post(many=True)
+    next = serializers.CharField(allow_null=True)
+    ranked_at = serializers.DateTimeField()
+
+
+class TrendingHashtag(serializers.Serializer[None]):
+    hashtag = serializers.CharField()
+    score = serializers.FloatField()
+
+
+class TrendingHashtags(serializers.Serializer[None]):
+    """There is no further page: `next` is null."""
+
+    items = TrendingHashtag(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class TrendingPost(serializers.Serializer[None]):
+    post = Post()
+    score = serializers.FloatField()
+
+
+class TrendingPosts(serializers.Serializer[None]):
+    """There is no further page: `next` is null."""
+
+    items = TrendingPost(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
 class BookmarkPage(serializers.Serializer[None]):
     items = Bookmarked(many=True)
     next = serializers.CharField(allow_null=True)

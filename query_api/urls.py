@@ -1,8 +1,9 @@
-"""Every address of the query API, in this order: people, posts, bookmarks, feeds, notifications, operations."""
+"""Every address of the query API, in this order: people, posts, bookmarks, feeds and search, notifications, ops."""
 
 from django.urls import path
 
 from query_api.feed.api import FollowingView, GlobalView, HomeView, PublicPostsView
+from query_api.feed.explore_api import ExploreView, HashtagPostsView
 from query_api.graph.api import BlocksView, FollowRequestsView, MutesView
 from query_api.notifications.api import NotificationsView, UnreadCountView
 from query_api.ops.api import SchemaView, docs, healthz, metrics, readyz
@@ -11,10 +12,13 @@ from query_api.posts.api import CommentsView, CommentView, HistoryView, PostView
 from query_api.profiles.api import FollowersView, MeView, MyPostsView, UserPostsView, UserView
 from query_api.profiles.api import FollowingView as PersonFollowingView
 from query_api.reactions.api import BookmarksView, LikesView, SharesView
+from query_api.search.api import PeopleView, SearchPeopleView, SearchPostsView
+from query_api.trends.api import TrendingHashtagsView, TrendingPostsView
 
 V1 = "api/v1/"
 
 urlpatterns = [
+    path(V1 + "users/", PeopleView.as_view()),
     path(V1 + "users/me/", MeView.as_view()),
     path(V1 + "users/me/posts/", MyPostsView.as_view()),
     path(V1 + "users/me/blocks/", BlocksView.as_view()),
@@ -36,6 +40,12 @@ urlpatterns = [
     path(V1 + "bookmarks/", BookmarksView.as_view()),
     path(V1 + "feed/home/", HomeView.as_view()),
     path(V1 + "feed/global/", GlobalView.as_view()),
+    path(V1 + "feed/explore/", ExploreView.as_view()),
+    path(V1 + "hashtags/<str:hashtag>/posts/", HashtagPostsView.as_view()),
+    path(V1 + "trends/hashtags/", TrendingHashtagsView.as_view()),
+    path(V1 + "trends/posts/", TrendingPostsView.as_view()),
+    path(V1 + "search/posts/", SearchPostsView.as_view()),
+    path(V1 + "search/users/", SearchPeopleView.as_view()),
     path(V1 + "notifications/", NotificationsView.as_view()),
     path(V1 + "notifications/unread-count/", UnreadCountView.as_view()),
     path(V1 + "ops/projections/", ProjectionsView.as_view()),

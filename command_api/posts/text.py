@@ -5,16 +5,16 @@ holds it as sent is refused; everything else is stored as sent.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from uuid import UUID
+
+from shared.hashtags import folded_hashtag, is_of_word
 
 # A name as people write it, not inside a word or an address such as ana@example.org, and not part of a longer name.
 MENTION = re.compile(r"(?<![\w@])@([A-Za-z0-9_]{3,30})(?!\w)(?!@)")
 STORED_MENTION = re.compile(r"<@[0-9A-Fa-f]{8}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{4}-?[0-9A-Fa-f]{12}>")
 # Before a hashtag: `&#39;` and `https://example.org/#part` hold none.
 NO_HASHTAG_AFTER = "#&/"
-JOINERS = "\u200c\u200d"
 HASHTAG_CHARACTERS_MAX = 100
 
 
@@ -24,10 +24,10 @@ def hashtags_in(text: str) -> list[str]:
     position = text.find("#")
     while position >= 0:
         end = position + 1
-        while end < len(text) and _is_of_word(text[end]):
+        while end < len(text) and is_of_word(text[end]):
             end += 1
         before = text[position - 1] if position else " "
-        if not _is_of_word(before) and before not in NO_HASHTAG_AFTER:
+        if not is_of_word(before) and before not in NO_HASHTAG_AFTER:
             found.append(folded_hashtag(text[position + 1 : end]))
         position = text.find("#", end)
     return distinct(found)
@@ -38,19 +38,12 @@ def all_hashtags(text: str, given: Iterable[str]) -> list[str]:
     return distinct([*hashtags_in(text), *(folded_hashtag(word.removeprefix("#")) for word in given)])
 
 
-def folded_hashtag(word: str) -> str:
-    """The one form of a hashtag by which it is compared: NFKC, case-folded; empty when nothing is left of it."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold())
-    # A few letters fold to several words; a hashtag is one.
-    return "".join(character for character in folded if _is_of_word(character))
-
-
 def is_hashtag(word: str) -> bool:
     """Whether a tag given beside a text, with or without its `#`, is one word of reasonable length."""
     bare = word.removeprefix("#")
     return (
         len(bare) <= HASHTAG_CHARACTERS_MAX
-        and all(_is_of_word(character) for character in bare)
+        and all(is_of_word(character) for character in bare)
         and bool(folded_hashtag(bare))
     )
 
@@ -85,8 +78,3 @@ def as_read(stored: str, people: Mapping[UUID, str]) -> str:
 
 def holds_stored_mention(text: str) -> bool:
     return STORED_MENTION.search(text) is not None
-
-
-def _is_of_word(character: str) -> bool:
-    # Letters, marks (without which many scripts' words fall apart), numbers, connecting punctuation, joiners.
-    return character.isalnum() or character in JOINERS or unicodedata.category(character) in ("Mn", "Mc", "Me", "Pc")

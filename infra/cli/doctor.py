@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import psycopg
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -24,6 +25,8 @@ PYTHON_MIN = (3, 11)
 # What the whole demo takes: 3 GB of data beside 0.6 GB of tools, and 1.8 GB of memory beside the page cache.
 DISK_BYTES_MIN = 4 * 1024**3
 MEMORY_BYTES_MIN = 5 * 1024**3 // 2
+EXTENSIONS = ("pg_trgm",)
+EXTENSIONS_SQL = "select name from pg_available_extensions where name = any(%s)"
 
 
 def doctor(
@@ -57,6 +60,7 @@ def examine(installation: Installation) -> list[Check]:
         _disk(installation),
         _memory(),
         _ports(installation),
+        _extensions(installation),
     ]
 
 
@@ -73,6 +77,19 @@ def _packages(installation: Installation) -> list[Check]:
         remedy = None if found else packages.install_command([requirement])
         checks.append(Check(requirement.name, found is not None, found or "not installed", remedy))
     return checks
+
+
+def _extensions(installation: Installation) -> Check:
+    """What the server can make; of one that does not run nothing is known yet."""
+    name = "postgresql extensions"
+    try:
+        with psycopg.connect(installation.environment.admin_database_url, connect_timeout=3) as connection:
+            found = connection.execute(EXTENSIONS_SQL, [list(EXTENSIONS)]).fetchall()
+    except psycopg.OperationalError:
+        return Check(name, True, "not looked at: PostgreSQL does not answer")
+    missing = sorted(set(EXTENSIONS) - {extension for (extension,) in found})
+    remedy = "install PostgreSQL's contrib package (postgresql-contrib) on its server" if missing else None
+    return Check(name, not missing, f"lacks {', '.join(missing)}" if missing else ", ".join(EXTENSIONS), remedy)
 
 
 def _disk(installation: Installation) -> Check:

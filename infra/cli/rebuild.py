@@ -32,6 +32,7 @@ from projectors.runtime.rebuilding import rebuild as run_rebuild
 from projectors.runtime.rebuilding import rollback as run_rollback
 from projectors.runtime.sibling_sweeps import has_unswept
 from projectors.runtime.swap import NotSwapped
+from projectors.trends.fold import PROJECTION as TRENDS
 from shared.environment import environment
 
 DONE, REFUSED, DIFFERENT, UNFINISHED = 0, 2, 3, 4
@@ -89,7 +90,8 @@ def rebuild(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Rebuild a projection from the log, beside the live one while that serves; the feed: have all of it filled anew.
+    """Rebuild a projection from the log, beside the live one while that serves; the feed: have all of it filled anew;
+    trends: count them anew.
 
     An offset is a number, the same in every partition, or TOPIC/PARTITION=OFFSET,… for some; a time is ISO 8601, UTC
     where it names no zone, and stands for what the log had appended before it.
@@ -101,9 +103,11 @@ def rebuild(
             raise Refused("--drop drops, whatever else is asked for: leave --dry-run out")
         if drop:
             return _drop(drop, as_json)
+        given = (from_, until, verify, swap, keep, changed, processes, dry_run)
         if projection == FEED.name:
-            given = (from_, until, verify, swap, keep, changed, processes, dry_run)
             return _rebuild_feeds(warm, any(given), as_json)
+        if projection == TRENDS.name:
+            return _rebuild_trends(any((*given, warm)), as_json)
         if warm:
             raise Refused("--warm is of the feed")
         request = Request(
@@ -149,6 +153,20 @@ def _rebuild_feeds(warm: bool, more: bool, as_json: bool) -> None:
         )
     if report.differing:
         raise typer.Exit(DIFFERENT)
+
+
+def _rebuild_trends(more: bool, as_json: bool) -> None:
+    from infra.repair.trends import rebuild_trends
+
+    if more:
+        raise Refused(f"of {TRENDS.name} no schema is made: it takes --json alone")
+    report = rebuild_trends(TRENDS, environment(), Told())
+    if as_json:
+        print_json(report.as_json())
+    else:
+        screen.print(
+            f"{report.records:,} records read again in {report.seconds:.1f} s, {report.freed:,} old keys freed"
+        )
 
 
 def rollback(

@@ -47,6 +47,8 @@ def repair(
 
 def _cool(projection: RedisProjection, key: str, dry_run: bool, as_json: bool) -> None:
     """The next read of a feed that is cold fills it, and so does one that was dropped."""
+    if projection.name != "feed":
+        raise NotRepairable(f"of {projection.name} no part is made anew alone: rookery rebuild {projection.name}")
     ids = Scope.of(key).ids
     if dry_run or len(ids) != 1:
         raise NotRepairable(f"of {projection.name} a reader's feed is dropped: --key READER, without --dry-run")

@@ -11,7 +11,8 @@ HTTP_METHODS = ("get", "post", "put", "patch", "delete")
 ROUTES = ("path", "re_path")
 # One way for every command and every read: past these, each would lead to all.
 SHARED_WAYS = {"command_api.routing", "command_api.dispatch"}
-FEED_STORE = Place("shared.feed_store", "FeedStore")
+# What readers of a projection in Redis use.
+STORES = {"feed": Place("shared.feed_store", "FeedStore"), "trends": Place("shared.trend_store", "TrendStore")}
 
 
 @dataclass(frozen=True, order=True)
@@ -57,9 +58,9 @@ class Endpoints:
                 found[table].append(endpoint)
         return found
 
-    def reading_feeds(self) -> list[Endpoint]:
-        """Those that use the warm feeds in Redis."""
-        return [each for each in self.all if FEED_STORE in self._reached(each)]
+    def reading_redis(self, projection: str) -> list[Endpoint]:
+        """Those that use what a projection keeps in Redis."""
+        return [each for each in self.all if STORES[projection] in self._reached(each)]
 
     def _reached(self, endpoint: Endpoint) -> set[Place]:
         return self.sources.reach([endpoint.place], lambda place: place.module not in SHARED_WAYS)

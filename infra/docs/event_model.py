@@ -139,7 +139,7 @@ def _rows_of(facts: Facts, projection: Projection, effect: Effect) -> Iterable[t
             yield f"`{told}`", NONE, _listed(facts.readers[told])
     for mark in sorted(effect.marks):
         said = facts.folds[projection.name].marks[mark]
-        yield f"Redis: {mark} ({said})", NONE, _listed(facts.endpoints.reading_feeds())
+        yield f"Redis: {mark} ({said})", NONE, _listed(facts.endpoints.reading_redis(projection.name))
     for happens, noted, whose in ((effect.erases, "erased", "person"), (effect.removes, "gone", "post")):
         if happens:
             full = f"{projection.name}.{noted}"

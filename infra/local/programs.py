@@ -10,7 +10,7 @@ from infra.local import kafka_server, postgres, registry, tls
 from infra.local.failures import MissingError
 from infra.local.installation import Installation
 
-PROJECTIONS = ("profiles", "graph", "posts", "counters", "notifications", "feed")
+PROJECTIONS = ("profiles", "graph", "posts", "counters", "notifications", "feed", "trends")
 
 # Variables that name servers of the user's own; together with everything that begins with ROOKERY_ they are an
 # installation's whole configuration.

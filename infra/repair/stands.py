@@ -17,8 +17,8 @@ from projectors.catalogue import PROJECTIONS
 from projectors.runtime.projection import RedisProjection
 from projectors.runtime.staging import SEGMENT
 from projectors.runtime.stores.port import Partition
+from projectors.runtime.stores.redis_window import position_keys
 from shared.environment import Environment
-from shared.feed_store import shard_key
 
 
 def in_postgres(connection: psycopg.Connection[Any]) -> dict[Partition, list[Stand]]:
@@ -34,13 +34,12 @@ def in_postgres(connection: psycopg.Connection[Any]) -> dict[Partition, list[Sta
 def in_redis(client: redis.Redis, environment: Environment) -> dict[Partition, list[Stand]]:
     """Of every shard; `store` is the key of its positions. Redis keeps no last event."""
     found: dict[Partition, list[Stand]] = defaultdict(list)
-    if not any(isinstance(projection, RedisProjection) for projection in PROJECTIONS):
-        return found
-    for shard in range(environment.feed_shards):
-        stored = cast(dict[str, str], client.hgetall(shard_key(shard)))
+    in_redis = (projection for projection in PROJECTIONS if isinstance(projection, RedisProjection))
+    for key in (key for projection in in_redis for key in position_keys(projection, environment)):
+        stored = cast(dict[str, str], client.hgetall(key))
         for name, value in stored.items():
             topic, _, number = name.rpartition(":")
-            found[Partition(topic, int(number))].append(Stand(shard_key(shard), int(value.partition(":")[0])))
+            found[Partition(topic, int(number))].append(Stand(key, int(value.partition(":")[0])))
     return found
 
 

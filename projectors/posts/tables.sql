@@ -26,6 +26,12 @@ create table if not exists post (
 create index if not exists post_author on post (author_id, post_id desc);
 create index if not exists post_public on post (post_id desc) where visibility = 'public';
 
+-- The public posts with a hashtag, and posts by their words (query_api/search has the same expression). A stored mention is
+-- no word.
+create index if not exists post_hashtag on post using gin (hashtags) where visibility = 'public';
+create index if not exists post_words on post using gin (
+  to_tsvector('simple', regexp_replace(content, '<@[0-9a-f-]{36}>', ' ', 'g')));
+
 -- Every text a post ever had, the first one too; version_id is the event that wrote it.
 create table if not exists post_version (
   post_id uuid,

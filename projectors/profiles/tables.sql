@@ -26,3 +26,6 @@ create index if not exists person_username on person (username);
 
 -- Who is away: few, and every list of comments asks for those among its authors.
 create index if not exists person_away on person (user_id) where deactivated or suspended or erase_after is not null;
+-- People are searched by a part of either name.
+create index if not exists person_names on person using gin (
+  username public.gin_trgm_ops, lower(display_name) public.gin_trgm_ops);

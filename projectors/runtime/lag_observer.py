@@ -22,7 +22,7 @@ from projectors.runtime.lag_figures import History, Observation, Report, figures
 from projectors.runtime.log_ends import LogEnds
 from projectors.runtime.projection import PostgresProjection, Projection, RedisProjection
 from projectors.runtime.stores.port import Partition
-from projectors.runtime.stores.redis import RedisStore
+from projectors.runtime.stores.redis_window import redis_store
 from shared.environment import Environment
 
 ANSWER_SECONDS = 5.0
@@ -71,7 +71,7 @@ class LagObserver:
     async def __aenter__(self) -> "LagObserver":
         for projection in self._projections:
             if isinstance(projection, RedisProjection):
-                self._redis[projection.name] = RedisStore(projection, self._environment, "lag", retry_seconds=0.5)
+                self._redis[projection.name] = redis_store(projection, self._environment, "lag", retry_seconds=0.5)
         return self
 
     async def __aexit__(self, *_: object) -> None:

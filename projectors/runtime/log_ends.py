@@ -4,7 +4,7 @@ Apart from the consumer on purpose: what watches a consumer must not ask it.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -77,6 +77,13 @@ class LogEnds:
     def beginnings(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The offset of the first record each partition still has."""
         return self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+
+    def since(self, partitions: Sequence[Partition], millis: int) -> dict[Partition, int]:
+        """The offset of the first record of each partition that was appended at that time (milliseconds since 1970) or
+        later; its end where there is none."""
+        found = self._offsets(partitions, OffsetSpec.for_timestamp(millis))
+        ends = self.ends([partition for partition, offset in found.items() if offset < 0])
+        return found | ends
 
     def _offsets(self, partitions: Iterable[Partition], spec: OffsetSpec) -> dict[Partition, int]:
         wanted = {TopicPartition(self._environment.topic(p.topic), p.number): p for p in partitions}

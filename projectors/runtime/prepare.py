@@ -29,6 +29,9 @@ from shared.environment import Environment, environment
 
 # Frames and their sequences outlive every rebuild, so they lie outside the projections' schemas.
 DELIVERY_SQL = Path(__file__).resolve().parent.parent / "notifications" / "delivery.sql"
+TRIGRAMS_SQL = "create extension if not exists pg_trgm with schema public"  # what people are searched by
+LACKS_EXTENSION = (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile)
+NO_TRIGRAMS = "PostgreSQL lacks the extension pg_trgm: install its contrib package (postgresql-contrib)"
 _LOCK = 0x726F6F6B  # "rook": two preparations at once wait for each other
 _TABLE = re.compile(
     r"create table if not exists (\w+) .*?(?:(\w+) \w+ primary key|primary key \((.*?)\))",
@@ -51,7 +54,12 @@ async def prepare(environment: Environment, projections: Sequence[Projection]) -
                     name = projection.name
                     is_new = await _is_absent(connection, name)
                     for statement in (*table_statements(projection, name), *index_statements(projection, name)):
-                        await connection.execute(statement.encode())
+                        try:
+                            await connection.execute(statement.encode())
+                        except LACKS_EXTENSION as error:
+                            if statement != TRIGRAMS_SQL:
+                                raise
+                            raise psycopg.errors.FeatureNotSupported(NO_TRIGRAMS) from error
                     if is_new:
                         await connection.execute(live_comment(name, shape_of(projection)))
                     await _grant(connection, projection.name, environment)
@@ -83,6 +91,8 @@ def table_statements(projection: PostgresProjection, schema: str) -> list[str]:
         for column, definition in added_columns(projection, table)
     ]
     return [
+        # Whoever owns the database may make it, as PostgreSQL trusts it.
+        *([TRIGRAMS_SQL] if "gin_trgm_ops" in projection.tables_sql.read_text() else []),
         f"create schema if not exists {schema}",
         f"set local search_path = {schema}",
         *own,

@@ -33,7 +33,12 @@ class PostgresProjection:
 
 @dataclass(frozen=True)
 class RedisProjection:
-    """Sorted sets in Redis, written by the functions of `functions_lua`; `fold` answers what those functions take."""
+    """Sorted sets in Redis, written by the functions of `functions_lua`; `fold` answers what those functions take.
+
+    What a flush took comes back in one of two ways. With `log_hours` 0 the projection begins where PostgreSQL is, and
+    readers fill in what came before; else it reads again what the log appended in that many hours, and all of
+    `whole_topics`.
+    """
 
     name: str
     topics: tuple[str, ...]
@@ -41,6 +46,10 @@ class RedisProjection:
     functions_lua: Path
     reads_text: bool = False
     parking_keys: Callable[[Event], ParkingKeys] = parking_keys
+    one_shard: str = ""  # the hash tag of all its keys, where they are not divided among the readers' shards
+    pack: Callable[[Any], bytes] | None = None  # the changes as its functions take them, where it has one shard
+    log_hours: int = 0
+    whole_topics: tuple[str, ...] = ()
 
 
 Projection = PostgresProjection | RedisProjection

@@ -56,7 +56,7 @@ async def open_store(projection: Projection, environment: Environment, owner: st
         from projectors.runtime.stores import postgres
 
         return await postgres.open_store(projection, environment, owner)
-    from projectors.runtime.stores import redis
+    from projectors.runtime.stores import redis, redis_window
 
-    store: Store = await redis.open_store(projection, environment, owner)
-    return store
+    opened: Store = await (redis_window if projection.one_shard else redis).open_store(projection, environment, owner)
+    return opened

@@ -28,6 +28,7 @@ SET_BACK_RECORDS_MAX = 400
 POINTS_OF = {
     SHARED: ("fold", "apply", "answer", "fence", "seek", "rebalance", "commit"),
     "feed": ("shard", "apply", "answer", "shard", "fence", "seek"),
+    "trends": ("apply", "answer", "fence", "seek", "commit"),
     **dict.fromkeys(("graph", "notifications", "posts", "profiles"), ("fold", "apply", "answer", "seek", "commit")),
 }
 PROVOKED = ("fence", "seek", "rebalance")
@@ -118,7 +119,7 @@ class Faults:
         self._felt("postgres -m immediate", NAMES, self._system.stop_postgres_immediately)
 
     def redis_flushed(self) -> None:
-        self._felt("redis flushed", ["feed"], self._system.flush_redis)
+        self._felt("redis flushed", ["feed", "trends"], self._system.flush_redis)
 
     def positions_set_back(self) -> None:
         """By hand, under the workers' feet, as docs/operations.md says."""

@@ -60,7 +60,7 @@ def compare_answers(model: Model, readers: Sequence[UUID], ranked_at: int) -> tu
     def check(name: str, reader_id: UUID, expected: Any, found: Any) -> None:
         compared[name] += 1
         if expected != found:
-            differences.append(_first_difference(name, reader_id, expected, found))
+            differences.append(first_difference(name, reader_id, expected, found))
 
     # Whoever is away is not answered at all.
     for reader_id in [each for each in readers if each not in model.away][:READERS_ASKED_MAX]:
@@ -124,7 +124,8 @@ def _below_posts(model: Model, reader_id: UUID, posts: Sequence[UUID]) -> Iterat
         yield "posts.shares", model.shares_of(post_id, reader_id), listed
 
 
-def _first_difference(name: str, reader_id: UUID, expected: Any, found: Any) -> Difference:
+def first_difference(name: str, reader_id: UUID | None, expected: Any, found: Any) -> Difference:
+    """Of two lists the first place at which they differ."""
     if not isinstance(expected, list):
         return Difference(name, str(reader_id), "value", shown(expected), shown(found))
     place, wanted, given = next(

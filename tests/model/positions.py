@@ -10,8 +10,8 @@ from psycopg import sql
 from projectors.catalogue import PROJECTIONS
 from projectors.runtime.projection import PostgresProjection, RedisProjection
 from projectors.runtime.stores.port import Partition
+from projectors.runtime.stores.redis_window import position_keys
 from shared.environment import Environment
-from shared.feed_store import shard_key
 
 Offsets = dict[Partition, int]
 
@@ -36,8 +36,9 @@ def in_redis(client: redis.Redis, environment: Environment) -> dict[str, Offsets
     """The same of the projections in Redis, each shard by itself."""
     found: dict[str, Offsets] = {}
     for projection in PROJECTIONS:
-        for shard in range(environment.feed_shards) if isinstance(projection, RedisProjection) else ():
-            stored = cast(dict[str, str], client.hgetall(shard_key(shard)))
+        keys = position_keys(projection, environment) if isinstance(projection, RedisProjection) else []
+        for shard, key in enumerate(keys):
+            stored = cast(dict[str, str], client.hgetall(key))
             found[f"{projection.name} (shard {shard})"] = {
                 Partition(name.rpartition(":")[0], int(name.rpartition(":")[2])): int(value.partition(":")[0])
                 for name, value in stored.items()

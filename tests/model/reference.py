@@ -36,6 +36,7 @@ from tests.model.causes import EVENTS_THAT_TELL, Cause, causes_of
 from tests.model.home import MICROS_PER_DAY, HomeFeeds, Item
 from tests.model.relationships import Relationships
 from tests.model.sets import NIL, greatest, grouped, newest, newest_first
+from tests.model.trends import Discovery
 from tests.model.versions import kept
 
 LIKE_WEIGHT, COMMENT_WEIGHT, SHARE_WEIGHT = 1, 3, 4
@@ -301,6 +302,11 @@ class Model(Relationships):
     def feeds(self) -> HomeFeeds:
         """Everybody's home feed."""
         return HomeFeeds(self)
+
+    @cached_property
+    def discovery(self) -> Discovery:
+        """What is found beyond the home feed."""
+        return Discovery(self)
 
     @cached_property
     def affinity_weights(self) -> dict[tuple[UUID, UUID, int], int]:

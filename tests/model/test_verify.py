@@ -121,9 +121,20 @@ def test_everything_is_what_the_log_says(installation: Installation, events: lis
     counted = {name for name, count in report["compared"].items() if count}
     assert counted >= {table.name for table in (*TABLES, *VIEWS)}, "every table has something to compare"
     assert {"feed.warm", "feed.recent", "feed.ranked", "notifications.unread", "delivery.frame"} <= counted
+    assert {
+        "trends.hashtags",
+        "trends.posts",
+        "feed.explore",
+        "feed.hashtag",
+        "search.posts",
+        "search.people",
+    } <= counted
     assert {"people.blocks", "people.profile", "people.followers", "posts.comments", "posts.likes"} <= counted
     model = Model(events)
     assert model.blocks and model.mutes and model.requests, "there is something to hide and to list"
+    latest = max(event.occurred_at for event in events)
+    assert model.discovery.trending_hashtags(latest) and model.discovery.trending_posts(None, latest)
+    assert any(model.discovery.explore(who, latest) for who in model.persons)
     assert any(model.removed_under(post_id, who) for post_id in model.posts for who, _ in model.blocks)
     assert model.away & model.persons.keys(), "somebody is away"
     moderated = {type(model.moderation[each]) for each in (model.posts | model.comments) & model.moderation.keys()}

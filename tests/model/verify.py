@@ -13,7 +13,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -28,11 +28,14 @@ from rich.table import Table
 
 from projectors.runtime.stores.port import Partition
 from schemas.codec import MalformedRecord, UnknownEventType
+from schemas.types import Event
 from shared.clock import now
 from shared.environment import Environment, environment
 from shared.feed_store import FeedStore, FeedUnavailable
+from shared.trend_store import TrendsUnavailable
 from tests.model import positions
 from tests.model.feeds import compare_answers, compare_delivery, compare_warm
+from tests.model.finding import compare_findings
 from tests.model.found import rows_of
 from tests.model.home import MICROS_PER_DAY
 from tests.model.log import LogReader
@@ -89,7 +92,7 @@ def verify(environment: Environment, timeout_seconds: float) -> Report:
                 report.add(table.name, *compare(table, model, rows_of(connection, table)))
             compared, differences = compare_delivery(model, connection, say)
             report.add("delivery.frame", compared, len(differences), differences)
-        _compare_readers(environment, model, report)
+        _compare_readers(environment, model, reader.events, report)
         if report.differences and reader.ends() != ends:
             raise CannotCompare("records were appended while readers were compared: stop the writers and try again")
     reader.close()
@@ -104,15 +107,21 @@ def forgotten_before(environment: Environment) -> int:
     return now() - environment.history_days * MICROS_PER_DAY + PURGER_AHEAD_MICROS
 
 
-def _compare_readers(environment: Environment, model: Model, report: Report) -> None:
+def _compare_readers(environment: Environment, model: Model, events: Sequence[Event], report: Report) -> None:
     say("warm feeds and what the query API answers")
     warm = sorted(FeedStore.open(environment).warm_feeds(), key=lambda entry: entry[0])
     compared, differences = compare_warm(model, warm)
     report.add("feed.warm", compared, len(differences), differences)
-    answered, differences = compare_answers(model, [reader_id for reader_id, _ in warm], now())
-    for name, count in answered.items():
-        own = [difference for difference in differences if difference.table == name]
-        report.add(name, count, len(own), own)
+    readers = [reader_id for reader_id, _ in warm]
+    # What trends is a matter of hours, and the log's newest event may be older.
+    latest = max((event.occurred_at for event in events), default=now())
+    for answered, differences in (
+        compare_answers(model, readers, now()),
+        compare_findings(model, readers, latest),
+    ):
+        for name, count in answered.items():
+            own = [difference for difference in differences if difference.table == name]
+            report.add(name, count, len(own), own)
 
 
 @contextmanager
@@ -212,7 +221,7 @@ def main() -> int:
     gc.disable()
     try:
         report = verify(environment(), arguments.timeout)
-    except (CannotCompare, TimeoutError, LookupError, FeedUnavailable) as error:
+    except (CannotCompare, TimeoutError, LookupError, FeedUnavailable, TrendsUnavailable) as error:
         errors.print(f"[bold red]could not compare:[/] {error}")
         return CANNOT_COMPARE
     except (

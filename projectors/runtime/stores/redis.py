@@ -32,7 +32,13 @@ CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 15.0  # a call waits for those before it; one huge batch takes hundreds of milliseconds
 
 # Where a shard that begins anew starts: at the projection in PostgreSQL that readers wait for, or one like it.
-STARTS_AT = {"posts": "posts", "engagement": "counters", "graph": "graph", "accounts": "profiles"}
+STARTS_AT = {
+    "posts": "posts",
+    "moderation": "posts",
+    "engagement": "counters",
+    "graph": "graph",
+    "accounts": "profiles",
+}
 
 # Lost connections, and a server that is still loading its data or not yet the primary.
 TRANSIENT = (
