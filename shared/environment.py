@@ -70,6 +70,7 @@ class Environment:
     https_only: bool  # clients reach the gateway by https alone: http is redirected, and browsers are told to remember
     feed_shards: int
     feed_items_max: int
+    feed_pushed_followers_max: int  # who has clearly more is not pushed: their items are merged into pages
     ranked_items_max: int
     ranking_cache_seconds: float  # how old what ranking knows of a post's engagement may be; 0: not at all
     ack_wait_seconds: float
@@ -148,6 +149,7 @@ def load(environ: Mapping[str, str]) -> Environment:
         https_only=_flag(environ, "ROOKERY_HTTPS_ONLY", False),
         feed_shards=_integer(environ, "ROOKERY_FEED_SHARDS", 4),
         feed_items_max=_integer(environ, "ROOKERY_FEED_ITEMS_MAX", 800),
+        feed_pushed_followers_max=_integer(environ, "ROOKERY_FEED_PUSHED_FOLLOWERS_MAX", 10_000),
         ranked_items_max=_integer(environ, "ROOKERY_RANKED_ITEMS_MAX", 400),
         ack_wait_seconds=_number(environ, "ROOKERY_ACK_WAIT_SECONDS", 0.2),
         ranking_cache_seconds=_number(environ, "ROOKERY_RANKING_CACHE_SECONDS", 4.0),

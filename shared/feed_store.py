@@ -27,6 +27,7 @@ from shared.position import Position
 
 CONNECT_SECONDS = 0.5
 ANSWER_SECONDS = 2.0
+EVERYTHING = 1_000_000_000  # more items than a page can have: of a feed, and of the timelines merged into it
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -130,7 +131,7 @@ class FeedStore:
 
     @_available
     def join(self, user_id: UUID, nonce: str, authors: Iterable[UUID]) -> list[Position] | None:
-        """Has all that these authors and the reader publish or share from now on pushed; answers where the shard is.
+        """Has all that these authors and the reader publish or share from now on shown; answers where the shard is.
 
         None when a relationship has changed since `begin` (or the filling took longer than a minute): begin anew. An
         empty list when the feed is warm already.
@@ -156,6 +157,13 @@ class FeedStore:
         """Where the reader's shard stands in every partition; empty while it has no incarnation."""
         found = self._client.hgetall(shard_key(shard_of(user_id, self._shards)))
         return _positions([part for pair in found.items() for part in pair])
+
+    @_available
+    def pulled(self) -> set[UUID]:
+        """Authors whose items some shard merges into pages instead of pushing them."""
+        return {
+            _id(author) for shard in range(self._shards) for author in self._client.smembers(shard_key(shard, "pulled"))
+        }
 
     @_available
     def warm_feeds(self) -> Iterator[tuple[UUID, FeedPage]]:
@@ -196,7 +204,7 @@ class FeedStore:
         prefix = shard_key(shard, "warm:")
         for key in self._client.scan_iter(match=prefix + "*", count=1_000):
             user_id = _id(key.removeprefix(prefix))
-            page = self.page(user_id, None, 2 * self._items_max)
+            page = self.page(user_id, None, EVERYTHING)
             if page is not None:
                 yield user_id, page
 

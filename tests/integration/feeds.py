@@ -1,7 +1,7 @@
 """Home feeds on the real Redis (database 9) as the live worker and the readers use them, for tests to drive by hand."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -12,11 +12,11 @@ import redis
 
 from projectors.feed.fold import PROJECTION, fold
 from projectors.runtime.stores.port import Advance, Fence, Outcome, Partition
-from projectors.runtime.stores.redis import RedisStore
+from projectors.runtime.stores.redis import DELIVERIES_AT_ONCE, RedisStore
 from schemas.types import Event
 from shared.environment import Environment
 from shared.feed_item import FeedItem
-from shared.feed_store import FeedPage, FeedStore
+from shared.feed_store import FeedPage, FeedStore, shard_key
 
 ITEMS_MAX = 8
 SHARDS = 2
@@ -40,13 +40,16 @@ class Feeds:
         self.readers = FeedStore.open(environment)
         self.redis: Any = redis.Redis.from_url(environment.redis_url, decode_responses=True)
         self._runner = runner
+        self.deliveries_at_once = DELIVERIES_AT_ONCE
         self.store = self.new_store()
         self.partitions = [Partition(topic, number) for topic in PROJECTION.topics for number in range(PARTITIONS)]
         self.fences: dict[Partition, Fence] = {}
         self.next: dict[Partition, int] = {}
 
     def new_store(self) -> RedisStore:
-        return RedisStore(PROJECTION, self.environment, "test", retry_seconds=1)
+        store = RedisStore(PROJECTION, self.environment, "test", retry_seconds=1)
+        store.deliveries_at_once = self.deliveries_at_once
+        return store
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(coroutine)
@@ -79,9 +82,42 @@ class Feeds:
         page = self.readers.page(reader, None, 100)
         return None if page is None else ids_of(page)
 
+    def walk(self, shard: int | None = None, allowed: int = 3) -> int:
+        """A step of the walks of one shard, or of each; the items that are still owed."""
+        shards = range(SHARDS) if shard is None else [shard]
+        return sum(self.run(self.store.pushing.step(each, allowed)) for each in shards)
+
+    def finish(self) -> None:
+        """Walks until nothing is owed, a few readers a step."""
+        for _ in range(10_000):
+            if not self.walk():
+                return
+        raise AssertionError("the walks do not end")
+
+    def weigh(self, threshold: int, followers: Mapping[UUID, int]) -> set[tuple[UUID, str]]:
+        """Tells every shard how many followers these authors have; the states that changed."""
+        flat = [part for author, count in followers.items() for part in (author.hex, count)]
+        answers = [self.redis.fcall("feed_weigh", 1, shard_key(shard), threshold, *flat) for shard in range(SHARDS)]
+        return {(UUID(each[nth]), each[nth + 1]) for each in answers for nth in range(0, len(each), 2)}
+
     def close(self) -> None:
         self.run(self.store.close())
         self.redis.close()
+
+
+@contextmanager
+def walked(feeds: Feeds) -> Iterator[None]:
+    """Nothing is pushed at once, and sets of a few members are handed out in several parts, as great ones are."""
+    packing = "set-max-listpack-entries"  # unknown to a server that packs no sets
+    before = feeds.redis.config_get(packing)
+    if before:
+        feeds.redis.config_set(packing, 0)
+    feeds.deliveries_at_once = feeds.store.deliveries_at_once = 0
+    try:
+        yield
+    finally:
+        if before:
+            feeds.redis.config_set(packing, before[packing])
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 Shards are hash-tagged by reader (shared/feed_store.py) and each keeps its own positions: one batch is one call per
 shard, all sent together. A shard that is ahead of the others (their calls were lost) takes a step it has made already
 as inert. A shard that was flushed refuses every step; the next fence begins it anew at PostgreSQL's positions, with
-every feed cold.
+every feed cold. What a step leaves to be pushed, stores/feed_pushing.py walks on.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from redis import exceptions as redis_errors
 from projectors.feed.fold import FeedChanges
 from projectors.runtime.projection import RedisProjection
 from projectors.runtime.retrying import retrying
+from projectors.runtime.stores.feed_pushing import Pushing
 from projectors.runtime.stores.port import Advance, Beginning, Fence, Outcome, Partition, Unstorable
 from shared.environment import Environment
 from shared.feed_item import FeedItem
@@ -30,6 +31,7 @@ from shared.feed_store import shard_key, shard_of
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 15.0  # a call waits for those before it; one huge batch takes hundreds of milliseconds
+DELIVERIES_AT_ONCE = 400  # that an apply makes itself, a millisecond's worth; what is more, is walked
 
 # Where a shard that begins anew starts: at the projection in PostgreSQL that readers wait for, or one like it.
 STARTS_AT = {"posts": "posts", "engagement": "counters", "graph": "graph", "accounts": "profiles"}
@@ -62,7 +64,7 @@ class _Owned:
 
 async def open_store(projection: RedisProjection, environment: Environment, owner: str) -> "RedisStore":
     """The store of a projection's shards; it connects when first needed."""
-    return RedisStore(projection, environment, owner)
+    return RedisStore(projection, environment, owner, in_background=True)
 
 
 async def load_functions(client: redis.asyncio.Redis, functions_lua: Path) -> None:
@@ -75,8 +77,14 @@ class RedisStore:
     """Fulfils runtime/stores/port.py `Store` over `environment.feed_shards` shards."""
 
     def __init__(
-        self, projection: RedisProjection, environment: Environment, owner: str, retry_seconds: float = math.inf
+        self,
+        projection: RedisProjection,
+        environment: Environment,
+        owner: str,
+        retry_seconds: float = math.inf,
+        in_background: bool = False,
     ) -> None:
+        """`in_background`: whoever fences also walks audiences on from then, until the store is closed."""
         self.projection = projection
         self._environment = environment
         self._retry_seconds = retry_seconds
@@ -89,6 +97,9 @@ class RedisStore:
             socket_timeout=ANSWER_SECONDS,
             client_name=f"rookery-projector-{owner}".replace(" ", "-"),
         )
+        self.deliveries_at_once = DELIVERIES_AT_ONCE
+        self._in_background = in_background
+        self.pushing = Pushing(self._client, environment, self._retrying)
 
     async def fence(self, partitions: Sequence[Partition], beginning: Beginning) -> dict[Partition, Fence]:
         async def attempt() -> dict[Partition, Fence]:
@@ -96,7 +107,10 @@ class RedisStore:
             await load_functions(self._client, self.projection.functions_lua)
             return await self._fence(partitions, await self._starts(beginning))
 
-        return await self._retrying("fence", attempt)
+        fences = await self._retrying("fence", attempt)
+        if self._in_background:
+            self.pushing.start()
+        return fences
 
     async def apply(self, advance: Advance, changes: FeedChanges) -> Outcome:
         owned = self._owned.get(advance.partition)
@@ -113,16 +127,22 @@ class RedisStore:
                 for shard, incarnation in enumerate(owned.incarnations):
                     pipeline.fcall(
                         "feed_apply", 1, shard_key(shard), *step,
-                        incarnation, self._environment.feed_items_max, packed[shard],
+                        incarnation, self._environment.feed_items_max, packed[shard], self.deliveries_at_once,
                     )  # fmt: skip
-                answers = set(await pipeline.execute())
-            if "refused" in answers:
+                answers = await pipeline.execute()
+            owed.update(enumerate(int(items) for _, items in answers))
+            outcomes = {outcome for outcome, _ in answers}
+            if "refused" in outcomes:
                 return Outcome.REFUSED
-            return Outcome.APPLIED if "applied" in answers else Outcome.ALREADY
+            return Outcome.APPLIED if "applied" in outcomes else Outcome.ALREADY
 
-        return await self._retrying("apply", attempt)
+        owed: dict[int, int] = {}
+        outcome = await self._retrying("apply", attempt)
+        await self.pushing.note(owed)
+        return outcome
 
     async def positions(self) -> dict[Partition, Fence]:
+        self.pushing.raise_what_ended()
         async with self._client.pipeline(transaction=False) as pipeline:
             for shard in range(self._shards):
                 pipeline.hgetall(shard_key(shard))
@@ -132,6 +152,7 @@ class RedisStore:
         return {_partition(name): _least([positions[name] for positions in found]) for name in known}
 
     async def close(self) -> None:
+        await self.pushing.stop()
         await self._client.aclose()
 
     async def _fence(self, partitions: Sequence[Partition], starts: Mapping[str, int]) -> dict[Partition, Fence]:
