@@ -13,7 +13,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -37,6 +37,7 @@ AUDIENCE = READERS * FOLLOWED // AUTHORS
 BEGAN = 1_760_000_000_000_000  # microseconds since 1970
 LOOK_SECONDS = 0.02
 STANDS_STILL_SECONDS = 30
+PUSHING_SECONDS_MAX = 300
 PIPELINED, PIPELINED_AT_ONCE = 400_000, 1_000
 CELEBRITY_POSTS, OTHERS_POSTS, OTHERS_PER_SECOND = 10, 200, 50
 SLOW_MICROS = 500
@@ -91,11 +92,11 @@ class Shards:
             self.client.config_set(*(part for pair in before.items() for part in pair))
 
 
-def wait_until(done: Any, what: str) -> None:
-    until = time.monotonic() + STANDS_STILL_SECONDS
+def wait_until(done: Callable[[], Any], what: str, seconds: float = STANDS_STILL_SECONDS) -> None:
+    until = time.monotonic() + seconds
     while not done():
         if time.monotonic() > until:
-            raise RuntimeError(f"nothing more happens: {what}")
+            raise RuntimeError(f"not within {seconds} s: {what}")
         time.sleep(LOOK_SECONDS)
 
 
@@ -151,7 +152,7 @@ def push(where: Environment, shards: Shards, authors: Sequence[UUID], posts: int
     with shards.slowest(slowest), worker(projection, where) as pid:
         wait_until(lambda: done() > 0, "the first post")
         began, first, used = time.monotonic(), done(), processor_seconds(pid)
-        wait_until(lambda: done() >= total and not shards.owing(), "the last post")
+        wait_until(lambda: done() >= total and not shards.owing(), "the last post", PUSHING_SECONDS_MAX)
         seconds, used = time.monotonic() - began, processor_seconds(pid) - used
     return {
         "deliveries": (total - first) * AUDIENCE,
@@ -201,7 +202,7 @@ def celebrity(where: Environment, shards: Shards, readers: int) -> dict[str, Any
             took.append(_seen_ms(log, store, author, follower))
             owing += shards.owing() > 0
             time.sleep(max(0.0, began + (number + 1) / OTHERS_PER_SECOND - time.monotonic()))
-        wait_until(lambda: not shards.owing(), "the celebrity's posts")
+        wait_until(lambda: not shards.owing(), "the celebrity's posts", PUSHING_SECONDS_MAX)
         seconds = time.monotonic() - began
     return {
         "readers": readers,

@@ -99,9 +99,10 @@ local ARGUMENTS_MAX = 4000             -- of one redis.call; Lua's stack holds 8
 local ID_DIGITS = 32
 local LAST = '~'                       -- after an id: the last of all members that begin with it
 local ROUND_ITEMS = 16                 -- a set of few members is walked in one go, with all items of the round
-local TURNS = 8                        -- authors whose audiences one step walks
+local TURNS = 100                      -- authors whose audiences one step walks at most
+local TURN_LEAST = 200                 -- cost of one of these turns at least, if there is that much to do
+local SET_COST = 4                     -- of reaching a reader's set, where each item put into it costs 1: microseconds
 local UNLIMITED = 1000000000
-local COUNTED = 1000                   -- authors of the queue whose items are counted
 local OVER, UNDER = 1.1, 0.9           -- of the threshold: where an author begins and ceases to be pulled
 
 
@@ -201,15 +202,18 @@ local function gathering()
   return { arriving = {}, own = {}, authors = {} }
 end
 
+-- Answers what it will cost.
 local function gather(gathered, author, readers, items)
   local everybody = scored(items, false)
   local arriving, own = gathered.arriving, gathered.own
   gathered.authors[#gathered.authors + 1] = { author, readers }
+  local cost = #readers * #items
   for _, reader in ipairs(readers) do
     local adding = reader == author and scored(items, true) or everybody
     local before = arriving[reader]
     if not before then
       arriving[reader] = adding  -- as yet the same table for all readers
+      cost = cost + SET_COST
     else
       if not own[reader] then
         before = { unpack(before) }
@@ -218,6 +222,7 @@ local function gather(gathered, author, readers, items)
       for nth = 1, #adding do before[#before + 1] = adding[nth] end
     end
   end
+  return cost
 end
 
 -- Adds what was gathered to the readers' sets. Whether a reader is warm is asked only where there was no set yet or it must
@@ -292,9 +297,10 @@ local function put_in_timeline(shard, author, items, items_max)
   end
 end
 
--- Answers how many deliveries of `allowed` are left. Whoever is pulled or being walked has an `author` hash.
+-- Pushes what may be done at a cost of `allowed`, and leaves the rest to walks; answers what of `allowed` is left, and how
+-- many items were left. Whoever is pulled or being walked has an `author` hash.
 local function push(shard, incarnation, items_max, pushed, allowed)
-  local gathered = gathering()
+  local gathered, left = gathering(), 0
   for author, items in pairs(pushed) do
     local audience = shard .. 'audience:' .. author
     local size = call('SCARD', audience)
@@ -302,13 +308,13 @@ local function push(shard, incarnation, items_max, pushed, allowed)
       -- Nobody is shown them; who joins later reads them from PostgreSQL.
     elseif size * #items > allowed or call('EXISTS', shard .. 'author:' .. author) == 1 then
       put_in_timeline(shard, author, items, items_max)
+      left = left + #items
     else
-      gather(gathered, author, call('SMEMBERS', audience), items)
-      allowed = allowed - size * #items
+      allowed = allowed - gather(gathered, author, call('SMEMBERS', audience), items)
     end
   end
   deliver(shard, incarnation, items_max, gathered)
-  return allowed
+  return allowed, left
 end
 
 local function remove(shard, removed, allowed)
@@ -326,7 +332,7 @@ local function remove(shard, removed, allowed)
       for _, reader in ipairs(call('SMEMBERS', audience)) do
         in_pieces('ZREM', shard .. 'feed:' .. reader, items)
       end
-      allowed = allowed - size * #items
+      allowed = allowed - size * (SET_COST + #items)
     end
   end
 end
@@ -388,7 +394,7 @@ local function parsed(round)
   return added, removed, string.sub(round, 1, 2) == 'i ', count
 end
 
--- One turn of an author's walk: some readers of the audience, about `allowed` deliveries. What it gathers must be delivered
+-- One turn of an author's walk: some readers of the audience, at a cost of about `allowed`. What it gathers must be delivered
 -- before `settle` is called with what it answers.
 local function walk(shard, incarnation, author, allowed, gathered)
   local about, audience = shard .. 'author:' .. author, shard .. 'audience:' .. author
@@ -408,7 +414,7 @@ local function walk(shard, incarnation, author, allowed, gathered)
     return turn
   end
   local readers
-  local wanted = math.max(1, math.floor(allowed / count))
+  local wanted = math.max(1, math.floor(allowed / (count + SET_COST)))
   if cursor == '0' and call('SCARD', audience) <= wanted then
     readers = call('SMEMBERS', audience)
   else
@@ -419,10 +425,10 @@ local function walk(shard, incarnation, author, allowed, gathered)
     if is_reindexing then reindex(shard, incarnation, author, is_pulled, floor, reader) end
     if removed[1] then call('ZREM', shard .. 'feed:' .. reader, unpack(removed)) end
   end
+  turn.used = 1 + #readers * (count - #added)
   if added[1] then
-    gather(gathered, author, readers, added)
+    turn.used = turn.used + gather(gathered, author, readers, added)
   end
-  turn.used = 1 + #readers * count
   return turn
 end
 
@@ -448,22 +454,10 @@ local function settle(shard, turn)
   return false
 end
 
--- How many items the queue has yet to take to some of their readers; authors with nothing but reindexing count one.
-local function owed(shard)
-  local total = 0
-  for _, author in ipairs(call('LRANGE', shard .. 'queue', 0, COUNTED - 1)) do
-    local items = 0
-    if call('SISMEMBER', shard .. 'pulled', author) == 0 then
-      items = call('ZCARD', shard .. 'timeline:' .. author)
-    end
-    total = total + math.max(1, items)
-  end
-  return total
-end
-
--- feed_step(position, items_max, allowed) -> {items owed, deliveries made}
+-- feed_step(position, items_max, allowed) -> {authors in the queue and items that these turns left, cost}
 --
--- Walks some audiences on: about `allowed` deliveries, shared between the first authors of the queue, who then stand last.
+-- Walks some audiences on at a cost of about `allowed`, a turn each for the first authors of the queue, who then stand last.
+-- Readers of several of them are given all of it at once, which costs least.
 local function step(keys, args)
   local shard = shard_of(keys)
   local items_max, allowed = tonumber(args[1]), tonumber(args[2])
@@ -472,10 +466,11 @@ local function step(keys, args)
     return { 0, 0 }
   end
   local authors = call('LRANGE', queue, 0, TURNS - 1)
-  local gathered, turns, used = gathering(), {}, 0
+  local gathered, turns, used, left = gathering(), {}, 0, 0
   for nth, author in ipairs(authors) do
     if used < allowed then
-      turns[nth] = walk(shard, incarnation, author, (allowed - used) / (#authors - nth + 1), gathered)
+      local fair = (allowed - used) / (#authors - nth + 1)
+      turns[nth] = walk(shard, incarnation, author, math.min(math.max(fair, TURN_LEAST), allowed - used), gathered)
       used = used + turns[nth].used
     end
   end
@@ -483,11 +478,12 @@ local function step(keys, args)
   for _, turn in ipairs(turns) do
     if settle(shard, turn) then
       call('LMOVE', queue, queue, 'LEFT', 'RIGHT')
+      left = left + (turn.is_pulled and 0 or call('ZCARD', shard .. 'timeline:' .. turn.author))
     else
       call('LPOP', queue)
     end
   end
-  return { owed(shard), used }
+  return { call('LLEN', queue) + left, used }
 end
 
 -- feed_weigh(position, threshold, author, followers, author, followers, ...) -> {author, 'pulled' | 'pushed', ...}
@@ -572,12 +568,12 @@ local function fence(keys, args)
 end
 
 -- feed_apply(position, topic:partition, previous, next, epoch, incarnation, items_max, packed, allowed)
---   -> {'applied' | 'already' | 'refused', items owed}
+--   -> {'applied' | 'already' | 'refused'}, authors in the queue and items left to it}
 --
 -- One batch of one partition on one shard: sets, timelines and position move together, if the shard stands at or past
 -- `previous` and the caller is still the owner. A shard at or past `next` has made this step: 'already'. A step from a
 -- place to itself is a record that was set aside and is applied late: it moves nothing, and is made however far the shard
--- is. Of the deliveries about `allowed` are made at once; the others are owed, and feed_step makes them.
+-- is. Deliveries that cost more than `allowed` are owed, and feed_step makes them.
 -- packed = msgpack {push = {author or sharer -> items}, remove = {author -> items}, cool = {reader, ...}, leave = {reader, author,
 -- reader, author, ...}, erase = {person, ...}}; what a shard's readers do not concern finds no key there.
 local function apply(keys, args)
@@ -594,10 +590,11 @@ local function apply(keys, args)
     return { 'refused', 0 }
   end
   if offset >= following and following > previous then
-    return { 'already', owed(shard) }
+    return { 'already', call('LLEN', shard .. 'queue') }
   end
   local changes = cmsgpack.unpack(args[7])
-  remove(shard, changes.remove, push(shard, current, items_max, changes.push, tonumber(args[8])))
+  local allowed, left = push(shard, current, items_max, changes.push, tonumber(args[8]))
+  remove(shard, changes.remove, allowed)
   for _, reader in ipairs(changes.cool) do
     cool(shard, reader)
   end
@@ -612,7 +609,7 @@ local function apply(keys, args)
     call('UNLINK', shard .. 'audience:' .. person)
   end
   call('HSET', keys[1], field, string.format('%.0f', math.max(offset, following)) .. ':' .. epoch)
-  return { 'applied', owed(shard) }
+  return { 'applied', call('LLEN', shard .. 'queue') + left }
 end
 
 -- feed_begin(position, reader, nonce) -> {state, nonce, {topic:partition, "offset:epoch", ...}}

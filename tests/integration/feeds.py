@@ -12,7 +12,7 @@ import redis
 
 from projectors.feed.fold import PROJECTION, fold
 from projectors.runtime.stores.port import Advance, Fence, Outcome, Partition
-from projectors.runtime.stores.redis import DELIVERIES_AT_ONCE, RedisStore
+from projectors.runtime.stores.redis import PUSH_COST, RedisStore
 from schemas.types import Event
 from shared.environment import Environment
 from shared.feed_item import FeedItem
@@ -40,7 +40,7 @@ class Feeds:
         self.readers = FeedStore.open(environment)
         self.redis: Any = redis.Redis.from_url(environment.redis_url, decode_responses=True)
         self._runner = runner
-        self.deliveries_at_once = DELIVERIES_AT_ONCE
+        self.push_cost = PUSH_COST
         self.store = self.new_store()
         self.partitions = [Partition(topic, number) for topic in PROJECTION.topics for number in range(PARTITIONS)]
         self.fences: dict[Partition, Fence] = {}
@@ -48,7 +48,7 @@ class Feeds:
 
     def new_store(self) -> RedisStore:
         store = RedisStore(PROJECTION, self.environment, "test", retry_seconds=1)
-        store.deliveries_at_once = self.deliveries_at_once
+        store.push_cost = self.push_cost
         return store
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -112,7 +112,7 @@ def walked(feeds: Feeds) -> Iterator[None]:
     before = feeds.redis.config_get(packing)
     if before:
         feeds.redis.config_set(packing, 0)
-    feeds.deliveries_at_once = feeds.store.deliveries_at_once = 0
+    feeds.push_cost = feeds.store.push_cost = 0
     try:
         yield
     finally:

@@ -243,7 +243,7 @@ def test_no_interleaving_leaves_a_gap(feeds: Feeds, seed: int) -> None:
 
     with pytest.MonkeyPatch.context() as patch, walked(feeds):
         if seed % 3 == 0:
-            feeds.store.deliveries_at_once = feeds.deliveries_at_once = 3
+            feeds.store.push_cost = feeds.push_cost = 3
         patch.setattr(feeds.store.__class__, reached.__name__, in_this_world)
         for _ in range(12):
             for _ in range(50):

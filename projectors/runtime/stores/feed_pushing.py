@@ -17,7 +17,7 @@ import structlog
 from shared.environment import Environment
 from shared.feed_store import shard_key
 
-AT_ONCE = 1_200  # deliveries of one call, which nobody else's call can interrupt: three milliseconds
+STEP_COST = 3_000  # microseconds of one call, about; it cannot be interrupted
 IN_FLIGHT = 2  # Redis begins the next call while the answer to the last one travels, and others wait for two at most
 OWED_MAX = 2_000  # items of a shard; beyond, the log waits for the walks
 WAIT_SECONDS_MAX = 4.0  # and not longer than the watchdog looks on
@@ -69,7 +69,7 @@ class Pushing:
                     await self._stepped.wait()
         self.raise_what_ended()
 
-    async def step(self, shard: int, allowed: int = AT_ONCE) -> int:
+    async def step(self, shard: int, allowed: int = STEP_COST) -> int:
         """One call of feed_step; the items that the shard owes then."""
         items_max = self._environment.feed_items_max
         owed, _ = await self._client.fcall("feed_step", 1, shard_key(shard), items_max, allowed)

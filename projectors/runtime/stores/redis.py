@@ -31,7 +31,7 @@ from shared.feed_store import shard_key, shard_of
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 15.0  # a call waits for those before it; one huge batch takes hundreds of milliseconds
-DELIVERIES_AT_ONCE = 400  # that an apply makes itself, a millisecond's worth; what is more, is walked
+PUSH_COST = 6_000  # microseconds that a batch's calls may push for, all shards together; what is more, is walked
 
 # Where a shard that begins anew starts: at the projection in PostgreSQL that readers wait for, or one like it.
 STARTS_AT = {"posts": "posts", "engagement": "counters", "graph": "graph", "accounts": "profiles"}
@@ -97,7 +97,7 @@ class RedisStore:
             socket_timeout=ANSWER_SECONDS,
             client_name=f"rookery-projector-{owner}".replace(" ", "-"),
         )
-        self.deliveries_at_once = DELIVERIES_AT_ONCE
+        self.push_cost = PUSH_COST
         self._in_background = in_background
         self.pushing = Pushing(self._client, environment, self._retrying)
 
@@ -127,7 +127,7 @@ class RedisStore:
                 for shard, incarnation in enumerate(owned.incarnations):
                     pipeline.fcall(
                         "feed_apply", 1, shard_key(shard), *step,
-                        incarnation, self._environment.feed_items_max, packed[shard], self.deliveries_at_once,
+                        incarnation, self._environment.feed_items_max, packed[shard], self.push_cost // self._shards,
                     )  # fmt: skip
                 answers = await pipeline.execute()
             owed.update(enumerate(int(items) for _, items in answers))
