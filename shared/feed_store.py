@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID, uuid4
 
-import redis
-
+from shared import feed_redis
 from shared.environment import Environment
 from shared.feed_item import FeedItem
 from shared.position import Position
@@ -82,30 +81,34 @@ def _available(method: Callable[P, T]) -> Callable[P, T]:
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(*args, **kwargs)
-        except (redis.RedisError, OSError) as error:
+        except feed_redis.TROUBLE as error:
             raise FeedUnavailable(f"{type(error).__name__}: {error}") from error
 
     return call
 
 
 class FeedStore:
-    """One per process; threads may share it. The client must decode responses."""
+    """One per process; threads may share it. The client is made when first needed."""
 
-    def __init__(self, client: redis.Redis, shards: int, items_max: int) -> None:
-        self._client: Any = client
+    def __init__(self, client: Callable[[], Any], shards: int, items_max: int) -> None:
+        self._connect = client
         self._shards = shards
         self._items_max = items_max
 
     @classmethod
     def open(cls, environment: Environment) -> "FeedStore":
         """Connects when first needed."""
-        client = redis.Redis.from_url(
-            environment.redis_url,
-            decode_responses=True,
+        client = functools.partial(
+            feed_redis.connect,
+            environment,
             socket_connect_timeout=CONNECT_SECONDS,
             socket_timeout=ANSWER_SECONDS,
         )
         return cls(client, environment.feed_shards, environment.feed_items_max)
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        return self._connect()
 
     def page(self, user_id: UUID, before: UUID | None, limit: int) -> FeedPage | None:
         """The newest items older than the item `before` (None: the newest of all); None when the feed is cold."""
@@ -179,7 +182,7 @@ class FeedStore:
     def renew(self) -> list[str]:
         """Makes every reader's feed cold, shard after shard; answers the incarnations' new names, '' where there is
         none."""
-        return [self._client.fcall("feed_renew", 1, shard_key(shard)) for shard in range(self._shards)]
+        return [self._call_shard("feed_renew", shard) for shard in range(self._shards)]
 
     @_available
     def readers(self) -> list[UUID]:
@@ -196,9 +199,7 @@ class FeedStore:
         by_shard: dict[int, list[str]] = {}
         for reader in readers:
             by_shard.setdefault(shard_of(reader, self._shards), []).append(reader.hex)
-        return sum(
-            int(self._client.fcall("feed_clear", 1, shard_key(shard), *names)) for shard, names in by_shard.items()
-        )
+        return sum(int(self._call_shard("feed_clear", shard, *names)) for shard, names in by_shard.items())
 
     def _warm_feeds_of(self, shard: int) -> Iterator[tuple[UUID, FeedPage]]:
         prefix = shard_key(shard, "warm:")
@@ -209,7 +210,12 @@ class FeedStore:
                 yield user_id, page
 
     def _call(self, function: str, user_id: UUID, *arguments: str | int) -> Any:
-        return self._client.fcall(function, 1, shard_key(shard_of(user_id, self._shards)), *arguments)
+        return self._call_shard(function, shard_of(user_id, self._shards), *arguments)
+
+    def _call_shard(self, function: str, shard: int, *arguments: str | int) -> Any:
+        key = shard_key(shard)
+        client = self._client
+        return client.execute_command("FCALL", function, 1, key, *arguments, **feed_redis.on_shard(client, key))
 
 
 def _id(text: str) -> UUID:

@@ -101,7 +101,7 @@ local LAST = '~'                       -- after an id: the last of all members t
 local ROUND_ITEMS = 16                 -- a set of few members is walked in one go, with all items of the round
 local TURNS = 100                      -- authors whose audiences one step walks at most
 local TURN_LEAST = 200                 -- cost of one of these turns at least, if there is that much to do
-local SET_COST = 4                     -- of reaching a reader's set, where each item put into it costs 1: microseconds
+local SET_COST, ITEM_COST = 5, 2       -- of reaching a reader's set, and of each item put into it: microseconds
 local UNLIMITED = 1000000000
 local OVER, UNDER = 1.1, 0.9           -- of the threshold: where an author begins and ceases to be pulled
 
@@ -207,7 +207,7 @@ local function gather(gathered, author, readers, items)
   local everybody = scored(items, false)
   local arriving, own = gathered.arriving, gathered.own
   gathered.authors[#gathered.authors + 1] = { author, readers }
-  local cost = #readers * #items
+  local cost = #readers * #items * ITEM_COST
   for _, reader in ipairs(readers) do
     local adding = reader == author and scored(items, true) or everybody
     local before = arriving[reader]
@@ -306,7 +306,7 @@ local function push(shard, incarnation, items_max, pushed, allowed)
     local size = call('SCARD', audience)
     if size == 0 then
       -- Nobody is shown them; who joins later reads them from PostgreSQL.
-    elseif size * #items > allowed or call('EXISTS', shard .. 'author:' .. author) == 1 then
+    elseif size * (SET_COST + #items * ITEM_COST) > allowed or call('EXISTS', shard .. 'author:' .. author) == 1 then
       put_in_timeline(shard, author, items, items_max)
       left = left + #items
     else
@@ -325,7 +325,7 @@ local function remove(shard, removed, allowed)
       strike(about, '+', items)
       in_pieces('ZREM', shard .. 'timeline:' .. author, items)
     end
-    if size > 0 and (is_known or size * #items > allowed) then
+    if size > 0 and (is_known or size * (SET_COST + #items) > allowed) then
       in_pieces('SADD', shard .. 'removing:' .. author, items)
       enqueue(shard, author)
     elseif size > 0 then
@@ -394,9 +394,9 @@ local function parsed(round)
   return added, removed, string.sub(round, 1, 2) == 'i ', count
 end
 
--- One turn of an author's walk: some readers of the audience, at a cost of about `allowed`. What it gathers must be delivered
--- before `settle` is called with what it answers.
-local function walk(shard, incarnation, author, allowed, gathered)
+-- One turn of an author's walk: some readers of the audience, at a cost of about `fair`, or all of them where `allowed`
+-- suffices. What it gathers must be delivered before `settle` is called with what it answers.
+local function walk(shard, incarnation, author, fair, allowed, gathered)
   local about, audience = shard .. 'author:' .. author, shard .. 'audience:' .. author
   local is_pulled = call('SISMEMBER', shard .. 'pulled', author) == 1
   local found = call('HMGET', about, 'cursor', 'process', 'round', 'floor')
@@ -414,18 +414,18 @@ local function walk(shard, incarnation, author, allowed, gathered)
     return turn
   end
   local readers
-  local wanted = math.max(1, math.floor(allowed / (count + SET_COST)))
-  if cursor == '0' and call('SCARD', audience) <= wanted then
+  local each = SET_COST + count * ITEM_COST
+  if cursor == '0' and call('SCARD', audience) * each <= allowed then
     readers = call('SMEMBERS', audience)
   else
-    local answer = call('SSCAN', audience, cursor, 'COUNT', wanted)
+    local answer = call('SSCAN', audience, cursor, 'COUNT', math.max(1, math.floor(fair / each)))
     turn.following, readers = answer[1], answer[2]
   end
   for _, reader in ipairs(readers) do
     if is_reindexing then reindex(shard, incarnation, author, is_pulled, floor, reader) end
     if removed[1] then call('ZREM', shard .. 'feed:' .. reader, unpack(removed)) end
   end
-  turn.used = 1 + #readers * (count - #added)
+  turn.used = 1 + #readers * (count - #added) * ITEM_COST
   if added[1] then
     turn.used = turn.used + gather(gathered, author, readers, added)
   end
@@ -469,8 +469,9 @@ local function step(keys, args)
   local gathered, turns, used, left = gathering(), {}, 0, 0
   for nth, author in ipairs(authors) do
     if used < allowed then
-      local fair = (allowed - used) / (#authors - nth + 1)
-      turns[nth] = walk(shard, incarnation, author, math.min(math.max(fair, TURN_LEAST), allowed - used), gathered)
+      local left_of_it = allowed - used
+      local fair = math.min(math.max(left_of_it / (#authors - nth + 1), TURN_LEAST), left_of_it)
+      turns[nth] = walk(shard, incarnation, author, fair, left_of_it, gathered)
       used = used + turns[nth].used
     end
   end

@@ -8,12 +8,11 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
-import redis
-
 from projectors.feed.fold import PROJECTION, fold
 from projectors.runtime.stores.port import Advance, Fence, Outcome, Partition
 from projectors.runtime.stores.redis import PUSH_COST, RedisStore
 from schemas.types import Event
+from shared import feed_redis
 from shared.environment import Environment
 from shared.feed_item import FeedItem
 from shared.feed_store import FeedPage, FeedStore, shard_key
@@ -38,7 +37,7 @@ class Feeds:
     def __init__(self, environment: Environment, runner: asyncio.Runner) -> None:
         self.environment = environment
         self.readers = FeedStore.open(environment)
-        self.redis: Any = redis.Redis.from_url(environment.redis_url, decode_responses=True)
+        self.redis = feed_redis.connect(environment)
         self._runner = runner
         self.push_cost = PUSH_COST
         self.store = self.new_store()
@@ -121,11 +120,12 @@ def walked(feeds: Feeds) -> Iterator[None]:
 
 
 @contextmanager
-def own_feeds(servers: Environment, database_url: str) -> Iterator[Feeds]:
+def own_feeds(servers: Environment, database_url: str, feeds_url: str = "") -> Iterator[Feeds]:
     """Few shards, small feeds, nothing warm yet; positions of PostgreSQL are looked for in this database."""
     environment = replace(
         servers,
         redis_url=urlunsplit(urlsplit(servers.redis_url)._replace(path="/9")),
+        feeds_url=feeds_url,
         read_database_url=database_url,
         feed_shards=SHARDS,
         feed_items_max=ITEMS_MAX,

@@ -329,7 +329,7 @@ def test_a_renewed_shard_is_cold_and_its_owner_goes_on(feeds: Feeds) -> None:
     nonce = feeds.warm(ANA, [BEN], [identifier(1)])
     begun = feeds.readers.begin(BEN)
     assert begun is not None
-    assert feeds.readers.renew() == feeds.redis.mget([shard_key(shard, "incarnation") for shard in range(SHARDS)])
+    assert feeds.readers.renew() == [feeds.redis.get(shard_key(shard, "incarnation")) for shard in range(SHARDS)]
     assert feeds.items(ANA) is None
     assert feeds.readers.join(ANA, nonce, [BEN]) is None and feeds.readers.join(BEN, begun.nonce, []) is None
     # What is pushed to a set from before is never shown; once the set is cleared, its reader leaves the audience.
@@ -370,7 +370,7 @@ def test_missing_functions_are_unavailable_to_readers_and_loaded_by_the_worker(f
 
 
 def test_a_redis_that_is_away_is_unavailable_to_readers(feeds: Feeds) -> None:
-    away = FeedStore.open(replace(feeds.environment, redis_url="redis://127.0.0.1:1/0"))
+    away = FeedStore.open(replace(feeds.environment, redis_url="redis://127.0.0.1:1/0", feeds_url=""))
     with pytest.raises(FeedUnavailable):
         away.page(ANA, None, 1)
 

@@ -14,6 +14,7 @@ from uuid import UUID
 import psycopg
 import structlog
 
+from shared import feed_redis
 from shared.environment import Environment
 from shared.feed_store import shard_key
 
@@ -71,8 +72,7 @@ class Pushing:
 
     async def step(self, shard: int, allowed: int = STEP_COST) -> int:
         """One call of feed_step; the items that the shard owes then."""
-        items_max = self._environment.feed_items_max
-        owed, _ = await self._client.fcall("feed_step", 1, shard_key(shard), items_max, allowed)
+        owed, _ = await self._call("feed_step", shard, self._environment.feed_items_max, allowed)
         self._owed[shard] = int(owed)
         return int(owed)
 
@@ -95,9 +95,14 @@ class Pushing:
             flat = [part for pair in told.items() for part in pair]
             for first in range(0, len(flat), 2 * WEIGHED_AT_ONCE):
                 some = flat[first : first + 2 * WEIGHED_AT_ONCE]
-                answer = await self._client.fcall("feed_weigh", 1, shard_key(shard), threshold, *some)
+                answer = await self._call("feed_weigh", shard, threshold, *some)
                 changed.update((UUID(author), state) for author, state in zip(answer[::2], answer[1::2], strict=True))
         return changed
+
+    async def _call(self, function: str, shard: int, *arguments: Any) -> Any:
+        key = shard_key(shard)
+        there = feed_redis.on_shard(self._client, key)
+        return await self._client.execute_command("FCALL", function, 1, key, *arguments, **there)
 
     async def _followers(self, least: int) -> dict[UUID, int] | None:
         """None while PostgreSQL does not know them."""

@@ -17,7 +17,6 @@ from uuid import UUID, uuid4
 
 import msgspec
 import psycopg
-import redis.asyncio
 from redis import exceptions as redis_errors
 
 from projectors.feed.fold import FeedChanges
@@ -25,6 +24,7 @@ from projectors.runtime.projection import RedisProjection
 from projectors.runtime.retrying import retrying
 from projectors.runtime.stores.feed_pushing import Pushing
 from projectors.runtime.stores.port import Advance, Beginning, Fence, Outcome, Partition, Unstorable
+from shared import feed_redis
 from shared.environment import Environment
 from shared.feed_item import FeedItem
 from shared.feed_store import shard_key, shard_of
@@ -43,6 +43,8 @@ TRANSIENT = (
     redis_errors.BusyLoadingError,
     redis_errors.TryAgainError,
     redis_errors.ReadOnlyError,
+    redis_errors.ClusterError,
+    redis_errors.RedisClusterException,
     psycopg.OperationalError,
     OSError,
 )
@@ -67,7 +69,7 @@ async def open_store(projection: RedisProjection, environment: Environment, owne
     return RedisStore(projection, environment, owner, in_background=True)
 
 
-async def load_functions(client: redis.asyncio.Redis, functions_lua: Path) -> None:
+async def load_functions(client: Any, functions_lua: Path) -> None:
     """Makes the library on the server this file's, whatever version was there."""
     code = await asyncio.to_thread(functions_lua.read_text)
     await client.function_load(code, replace=True)
@@ -90,9 +92,8 @@ class RedisStore:
         self._retry_seconds = retry_seconds
         self._shards = environment.feed_shards
         self._owned: dict[Partition, _Owned] = {}
-        self._client: Any = redis.asyncio.Redis.from_url(
-            environment.redis_url,
-            decode_responses=True,
+        self._client = feed_redis.connect_async(
+            environment,
             socket_connect_timeout=CONNECT_SECONDS,
             socket_timeout=ANSWER_SECONDS,
             client_name=f"rookery-projector-{owner}".replace(" ", "-"),
@@ -125,9 +126,11 @@ class RedisStore:
         async def attempt() -> Outcome:
             async with self._client.pipeline(transaction=False) as pipeline:
                 for shard, incarnation in enumerate(owned.incarnations):
-                    pipeline.fcall(
-                        "feed_apply", 1, shard_key(shard), *step,
-                        incarnation, self._environment.feed_items_max, packed[shard], self.push_cost // self._shards,
+                    key = shard_key(shard)
+                    pipeline.execute_command(
+                        "FCALL", "feed_apply", 1, key, *step, incarnation,
+                        self._environment.feed_items_max, packed[shard], self.push_cost // self._shards,
+                        **feed_redis.on_shard(self._client, key),
                     )  # fmt: skip
                 answers = await pipeline.execute()
             owed.update(enumerate(int(items) for _, items in answers))
@@ -211,10 +214,11 @@ class RedisStore:
         return found
 
     async def _assert_eviction_off(self) -> None:
-        memory = await self._client.info("memory")
-        policy = memory.get("maxmemory_policy")
-        if int(memory.get("maxmemory", 0)) and policy != "noeviction":
-            raise EvictionIsOn(f"set maxmemory-policy to noeviction on this Redis, not {policy}")
+        found = await self._client.info("memory")
+        for memory in [found] if "maxmemory" in found else found.values():
+            policy = memory.get("maxmemory_policy")
+            if int(memory.get("maxmemory", 0)) and policy != "noeviction":
+                raise EvictionIsOn(f"set maxmemory-policy to noeviction on this Redis, not {policy}")
 
     async def _retrying(self, what: str, attempt: Callable[[], Awaitable[Answer]]) -> Answer:
         async def with_functions() -> Answer:
