@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from projectors.feed.fold import PROJECTION
+from projectors.runtime.stores import feed_pushing
 from projectors.runtime.stores.port import Outcome
 from projectors.runtime.stores.redis import RedisStore, load_functions
 from shared.environment import Environment
@@ -301,6 +302,22 @@ def test_a_live_store_walks_by_itself_also_what_another_left(great: Feeds) -> No
     great.apply("posts", published(2, BEN))
     wait_until(20, lambda: not owed())
     assert all(in_sets(great, reader) == {identifier(1), identifier(2)} for reader in READERS)
+
+
+def test_the_log_waits_while_too_much_is_owed(great: Feeds, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_pushing, "OWED_MAX", 0)
+    great.run(great.store.close())
+    great.store = RedisStore(PROJECTION, great.environment, "live", retry_seconds=1, in_background=True)
+    great.store.push_cost = 0
+    great.fence()
+    for step in (1, 2, 3):
+        assert great.apply("posts", published(step, BEN)) is Outcome.APPLIED
+        assert not great.redis.keys("*:queue")
+    assert all(len(in_sets(great, reader)) == 3 for reader in READERS)
+    # And not for ever: a worker that stands still is ended by its watchdog.
+    monkeypatch.setattr(feed_pushing, "WAIT_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(feed_pushing, "OWED_MAX", -1)
+    assert great.apply("posts", published(4, BEN)) is Outcome.APPLIED
 
 
 def test_a_renewed_shard_owes_nothing_and_pulls_nobody(great: Feeds) -> None:
