@@ -53,6 +53,7 @@ class Environment:
     kafka_bootstrap_servers: str
     schema_registry_url: str
     redis_url: str
+    feeds_url: str  # where home feeds lie, if not in that Redis: see shared/feed_redis.py
     admin_database_url: str  # may create databases and roles; used by `rookery up` alone
     command_database_url: str  # owner of `command`: guards and outbox
     vault_database_url: str  # owner of `vault`: accounts, credentials, subject keys
@@ -70,6 +71,7 @@ class Environment:
     https_only: bool  # clients reach the gateway by https alone: http is redirected, and browsers are told to remember
     feed_shards: int
     feed_items_max: int
+    feed_pushed_followers_max: int  # who has clearly more is not pushed: their items are merged into pages
     ranked_items_max: int
     ranking_cache_seconds: float  # how old what ranking knows of a post's engagement may be; 0: not at all
     ack_wait_seconds: float
@@ -103,6 +105,10 @@ class Environment:
     def gateway_tls_url(self) -> str:
         return f"https://127.0.0.1:{self.ports['gateway_tls']}"
 
+    @property
+    def feed_redis_url(self) -> str:
+        return self.feeds_url or self.redis_url
+
     def topic(self, name: str) -> str:
         """The Kafka name of a topic of schemas/topics.yaml: topic("posts") is "rookery.posts"."""
         return self.topic_prefix + name
@@ -131,6 +137,7 @@ def load(environ: Mapping[str, str]) -> Environment:
         schema_registry_url=environ.get("SCHEMA_REGISTRY_URL")
         or f"http://127.0.0.1:{ports['registry']}/apis/ccompat/v7",
         redis_url=environ.get("REDIS_URL") or f"redis://127.0.0.1:{ports['redis']}/0",
+        feeds_url=environ.get("FEED_REDIS_URL") or "",
         admin_database_url=admin,
         command_database_url=database("COMMAND_DATABASE_URL", "rookery_command", "command", "command_password"),
         vault_database_url=database("VAULT_DATABASE_URL", "rookery_vault", "vault", "vault_password"),
@@ -146,8 +153,9 @@ def load(environ: Mapping[str, str]) -> Environment:
         allowed_hosts=tuple(environ.get("ROOKERY_ALLOWED_HOSTS", "127.0.0.1,localhost").split(",")),
         debug=_flag(environ, "ROOKERY_DEBUG", False),
         https_only=_flag(environ, "ROOKERY_HTTPS_ONLY", False),
-        feed_shards=_integer(environ, "ROOKERY_FEED_SHARDS", 4),
+        feed_shards=_integer(environ, "ROOKERY_FEED_SHARDS", 16),
         feed_items_max=_integer(environ, "ROOKERY_FEED_ITEMS_MAX", 800),
+        feed_pushed_followers_max=_integer(environ, "ROOKERY_FEED_PUSHED_FOLLOWERS_MAX", 10_000),
         ranked_items_max=_integer(environ, "ROOKERY_RANKED_ITEMS_MAX", 400),
         ack_wait_seconds=_number(environ, "ROOKERY_ACK_WAIT_SECONDS", 0.2),
         ranking_cache_seconds=_number(environ, "ROOKERY_RANKING_CACHE_SECONDS", 4.0),

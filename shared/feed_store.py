@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID, uuid4
 
-import redis
-
+from shared import feed_redis
 from shared.environment import Environment
 from shared.feed_item import FeedItem
 from shared.position import Position
 
 CONNECT_SECONDS = 0.5
 ANSWER_SECONDS = 2.0
+EVERYTHING = 1_000_000_000  # more items than a page can have: of a feed, and of the timelines merged into it
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,30 +81,34 @@ def _available(method: Callable[P, T]) -> Callable[P, T]:
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(*args, **kwargs)
-        except (redis.RedisError, OSError) as error:
+        except feed_redis.TROUBLE as error:
             raise FeedUnavailable(f"{type(error).__name__}: {error}") from error
 
     return call
 
 
 class FeedStore:
-    """One per process; threads may share it. The client must decode responses."""
+    """One per process; threads may share it. The client is made when first needed."""
 
-    def __init__(self, client: redis.Redis, shards: int, items_max: int) -> None:
-        self._client: Any = client
+    def __init__(self, client: Callable[[], Any], shards: int, items_max: int) -> None:
+        self._connect = client
         self._shards = shards
         self._items_max = items_max
 
     @classmethod
     def open(cls, environment: Environment) -> "FeedStore":
         """Connects when first needed."""
-        client = redis.Redis.from_url(
-            environment.redis_url,
-            decode_responses=True,
+        client = functools.partial(
+            feed_redis.connect,
+            environment,
             socket_connect_timeout=CONNECT_SECONDS,
             socket_timeout=ANSWER_SECONDS,
         )
         return cls(client, environment.feed_shards, environment.feed_items_max)
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        return self._connect()
 
     def page(self, user_id: UUID, before: UUID | None, limit: int) -> FeedPage | None:
         """The newest items older than the item `before` (None: the newest of all); None when the feed is cold."""
@@ -130,7 +134,7 @@ class FeedStore:
 
     @_available
     def join(self, user_id: UUID, nonce: str, authors: Iterable[UUID]) -> list[Position] | None:
-        """Has all that these authors and the reader publish or share from now on pushed; answers where the shard is.
+        """Has all that these authors and the reader publish or share from now on shown; answers where the shard is.
 
         None when a relationship has changed since `begin` (or the filling took longer than a minute): begin anew. An
         empty list when the feed is warm already.
@@ -158,6 +162,13 @@ class FeedStore:
         return _positions([part for pair in found.items() for part in pair])
 
     @_available
+    def pulled(self) -> set[UUID]:
+        """Authors whose items some shard merges into pages instead of pushing them."""
+        return {
+            _id(author) for shard in range(self._shards) for author in self._client.smembers(shard_key(shard, "pulled"))
+        }
+
+    @_available
     def warm_feeds(self) -> Iterator[tuple[UUID, FeedPage]]:
         """Every filled feed as it is, for comparing. Keeps them warm, as reading does; not to be used per request."""
         return iter([entry for shard in range(self._shards) for entry in self._warm_feeds_of(shard)])
@@ -171,7 +182,7 @@ class FeedStore:
     def renew(self) -> list[str]:
         """Makes every reader's feed cold, shard after shard; answers the incarnations' new names, '' where there is
         none."""
-        return [self._client.fcall("feed_renew", 1, shard_key(shard)) for shard in range(self._shards)]
+        return [self._call_shard("feed_renew", shard) for shard in range(self._shards)]
 
     @_available
     def readers(self) -> list[UUID]:
@@ -188,20 +199,23 @@ class FeedStore:
         by_shard: dict[int, list[str]] = {}
         for reader in readers:
             by_shard.setdefault(shard_of(reader, self._shards), []).append(reader.hex)
-        return sum(
-            int(self._client.fcall("feed_clear", 1, shard_key(shard), *names)) for shard, names in by_shard.items()
-        )
+        return sum(int(self._call_shard("feed_clear", shard, *names)) for shard, names in by_shard.items())
 
     def _warm_feeds_of(self, shard: int) -> Iterator[tuple[UUID, FeedPage]]:
         prefix = shard_key(shard, "warm:")
         for key in self._client.scan_iter(match=prefix + "*", count=1_000):
             user_id = _id(key.removeprefix(prefix))
-            page = self.page(user_id, None, 2 * self._items_max)
+            page = self.page(user_id, None, EVERYTHING)
             if page is not None:
                 yield user_id, page
 
     def _call(self, function: str, user_id: UUID, *arguments: str | int) -> Any:
-        return self._client.fcall(function, 1, shard_key(shard_of(user_id, self._shards)), *arguments)
+        return self._call_shard(function, shard_of(user_id, self._shards), *arguments)
+
+    def _call_shard(self, function: str, shard: int, *arguments: str | int) -> Any:
+        key = shard_key(shard)
+        client = self._client
+        return client.execute_command("FCALL", function, 1, key, *arguments, **feed_redis.on_shard(client, key))
 
 
 def _id(text: str) -> UUID:

@@ -85,3 +85,32 @@ def feed(
     with ground(lambda line: say(escape(line))) as variables:
         found = json.loads(measured(variables, "infra.bench.feed", str(requests)))
     show(found, as_json)
+
+
+@application.command()
+def fanout(
+    posts: Annotated[int, typer.Option(min=1_000, help="How many posts, of a thousand readers each.")] = 4_000,
+    celebrity_readers: Annotated[int, typer.Option(min=1_000, help="Warm readers of one author.")] = 200_000,
+    as_json: AsJson = False,
+) -> None:
+    """Kafka, Faust, Redis: how many items a second reach readers' feeds, and what one great audience holds up."""
+    with ground(lambda line: say(escape(line))) as variables:
+        found = json.loads(measured(variables, "infra.bench.fanout", str(posts), str(celebrity_readers)))
+    if as_json:
+        print_json(found)
+        return
+    pushed, celebrity, memory = found["fanout"], found["celebrity"], found["memory_bytes"]
+    screen.print(
+        f"{pushed['deliveries']:,} deliveries in {pushed['seconds']} s: {found['deliveries_per_second']:,} a second;"
+        f" pipelined ZADDs from Python {found['pipelined_zadd_per_second']:,}: {found['ratio']} times",
+        soft_wrap=True,
+    )
+    screen.print(
+        f"{celebrity['posts']} posts to {celebrity['readers']:,} readers in {celebrity['seconds']} s; others' posts"
+        f" meanwhile seen after p50 {celebrity['others_ms']['p50']} ms, p99 {celebrity['others_ms']['p99']} ms",
+        soft_wrap=True,
+    )
+    screen.print(
+        f"a warm reader takes {memory['warm_reader']:,} bytes ({memory['of_it_an_item']} an item),"
+        f" one in an audience {memory['audience_entry']}"
+    )

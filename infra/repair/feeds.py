@@ -15,7 +15,6 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-import redis
 
 from projectors.runtime.phases import timed
 from projectors.runtime.projection import RedisProjection
@@ -23,6 +22,7 @@ from projectors.runtime.rebuild import alone
 from query_api.feed.home import HIT, MISS, Behind, HomeSkeleton, fill
 from query_api.feed.queries import home_recent_ids
 from shared.environment import Environment
+from shared.feed_redis import load_functions
 from shared.feed_store import FeedStore
 
 CLEARED_AT_ONCE = 500
@@ -157,5 +157,4 @@ def _somebody(environment: Environment, number: int) -> list[UUID]:
 
 def _load_functions(projection: RedisProjection, environment: Environment) -> None:
     """What this module calls may be newer than what the server has."""
-    with redis.Redis.from_url(environment.redis_url) as server:
-        server.function_load(projection.functions_lua.read_text(), replace=True)
+    load_functions(environment, projection.functions_lua.read_text())

@@ -14,7 +14,6 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-import redis
 
 from command_api.event_log import outbox
 from command_api.event_log.outbox import LOST_OFFSET, Record
@@ -25,6 +24,7 @@ from infra.repair.comparison import Finding, Stand, compare, first_needed
 from projectors.runtime.log_ends import LogEnds
 from projectors.runtime.stores.port import Partition
 from schemas.catalogue import topics
+from shared import feed_redis
 from shared.environment import Environment
 
 BATCH_RECORDS = 1_000
@@ -93,7 +93,7 @@ def mend(environment: Environment, repair: Repair, say: Say) -> None:
     """Sets back and publishes again what `examine` found. Raises NotDelivered, and what `examine` raises."""
     with psycopg.connect(environment.read_database_url, autocommit=True) as connection:
         repair.set_back = stands.set_back_in_postgres(connection, repair.findings)
-    with redis.Redis.from_url(environment.redis_url, decode_responses=True) as client:
+    with feed_redis.connect(environment) as client:
         repair.set_back += stands.set_back_in_redis(client, repair.findings)
     say(f"{repair.set_back} positions set back")
     by_partition: dict[Partition, list[Record]] = defaultdict(list)
@@ -137,7 +137,7 @@ def _standing(environment: Environment) -> dict[Partition, list[Stand]]:
     with psycopg.connect(environment.read_database_url, autocommit=True) as connection:
         for partition, each in stands.in_postgres(connection).items():
             found[partition] += each
-    with redis.Redis.from_url(environment.redis_url, decode_responses=True) as client:
+    with feed_redis.connect(environment) as client:
         for partition, each in stands.in_redis(client, environment).items():
             found[partition] += each
     return found

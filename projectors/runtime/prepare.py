@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
-import redis
 from psycopg import AsyncConnection, sql
 
 from projectors.runtime.apply import added_columns, has_gone
@@ -26,6 +25,7 @@ from projectors.runtime.position import position_ddl
 from projectors.runtime.projection import PostgresProjection, Projection, RedisProjection
 from projectors.runtime.siblings import live_comment, shape_of
 from shared.environment import Environment, environment
+from shared.feed_redis import load_functions
 
 # Frames and their sequences outlive every rebuild, so they lie outside the projections' schemas.
 DELIVERY_SQL = Path(__file__).resolve().parent.parent / "notifications" / "delivery.sql"
@@ -74,9 +74,8 @@ async def prepare(environment: Environment, projections: Sequence[Projection]) -
                         await _grant(connection, each.name, environment)
     functions = [each for each in projections if isinstance(each, RedisProjection)]
     if functions:
-        with redis.Redis.from_url(environment.redis_url) as server:
-            for each in functions:
-                server.function_load(each.functions_lua.read_text(), replace=True)
+        for each in functions:
+            load_functions(environment, each.functions_lua.read_text())
 
 
 def table_statements(projection: PostgresProjection, schema: str) -> list[str]:

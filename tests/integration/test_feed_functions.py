@@ -329,16 +329,21 @@ def test_a_renewed_shard_is_cold_and_its_owner_goes_on(feeds: Feeds) -> None:
     nonce = feeds.warm(ANA, [BEN], [identifier(1)])
     begun = feeds.readers.begin(BEN)
     assert begun is not None
-    assert feeds.readers.renew() == feeds.redis.mget([shard_key(shard, "incarnation") for shard in range(SHARDS)])
+    assert feeds.readers.renew() == [feeds.redis.get(shard_key(shard, "incarnation")) for shard in range(SHARDS)]
     assert feeds.items(ANA) is None
     assert feeds.readers.join(ANA, nonce, [BEN]) is None and feeds.readers.join(BEN, begun.nonce, []) is None
-    # Who is still in the audience from before is not pushed to, and whoever joins anew is.
+    # What is pushed to a set from before is never shown; once the set is cleared, its reader leaves the audience.
     assert feeds.apply("posts", published(2, BEN)) is Outcome.APPLIED
+    assert feeds.items(ANA) is None and feeds.readers.begin(ANA) is not None
+    assert feeds.redis.keys(f"*:feed:{ANA.hex}") == []
+    feeds.readers.renew()
+    assert feeds.readers.clear([ANA]) == 1
+    assert feeds.apply("posts", published(4, BEN)) is Outcome.APPLIED
     assert feeds.redis.keys(f"*:audience:{BEN.hex}") == []
     feeds.warm(ANA, [BEN], [identifier(1), identifier(2)])
     assert feeds.apply("posts", published(3, BEN)) is Outcome.APPLIED
     assert feeds.items(ANA) == [identifier(3), identifier(2), identifier(1)]
-    assert [name.partition(".")[2] for name in feeds.readers.renew()] == ["2"] * SHARDS
+    assert [name.partition(".")[2] for name in feeds.readers.renew()] == ["3"] * SHARDS
     # What is left over is freed, and a feed that was filled since stays.
     feeds.warm(BEN, [], [])
     assert set(feeds.readers.readers()) == {ANA, BEN}
@@ -365,7 +370,7 @@ def test_missing_functions_are_unavailable_to_readers_and_loaded_by_the_worker(f
 
 
 def test_a_redis_that_is_away_is_unavailable_to_readers(feeds: Feeds) -> None:
-    away = FeedStore.open(replace(feeds.environment, redis_url="redis://127.0.0.1:1/0"))
+    away = FeedStore.open(replace(feeds.environment, redis_url="redis://127.0.0.1:1/0", feeds_url=""))
     with pytest.raises(FeedUnavailable):
         away.page(ANA, None, 1)
 

@@ -1,4 +1,5 @@
-"""Claim: however requests, worker, PostgreSQL's lag, trims and flushes interleave, no warm feed has a gap.
+"""Claim: however requests, worker, walks, changes of the threshold, PostgreSQL's lag, trims and flushes interleave, no
+warm feed has a gap, at any moment of a walk too; and once nothing is owed, all that was owed is in the sets.
 
 Oracle: the logs of who follows, blocks and mutes whom and of who published and shared what, up to the positions that
 the shard states.
@@ -19,7 +20,7 @@ from shared.environment import Environment
 from shared.feed_item import FeedItem
 from shared.feed_store import Begun, shard_of
 from shared.position import Position
-from tests.integration.feeds import ITEMS_MAX, PARTITIONS, Feeds, own_feeds
+from tests.integration.feeds import ITEMS_MAX, PARTITIONS, SHARDS, Feeds, own_feeds, walked
 from tests.model.reference import Model
 from tests.specs.fold_cases import (
     ANA,
@@ -60,6 +61,8 @@ class World:
         self.read = dict.fromkeys(feeds.partitions, 0)  # where PostgreSQL is
         self.step = 0
         self.stayed = 0  # items of withdrawn shares in settled feeds
+        self.owed = 0  # what settled feeds had yet to be pushed
+        self.changes = 0  # of authors from pushed to pulled and back
         self.fillings: dict[UUID, Iterator[None]] = {}
 
     def happen(self) -> None:
@@ -86,6 +89,11 @@ class World:
             self.feeds.fence()
         elif choice < 0.685:
             self.feeds.readers.renew()
+        elif choice < 0.75:
+            # As another worker would, after this one died: what is owed lies in the shard.
+            self.feeds.walk(self.random.randrange(SHARDS), self.random.randint(1, 4))
+        elif choice < 0.78:
+            self.changes += len(self.feeds.weigh(10, {one: self.random.choice([0, 9, 10, 100])}))
         else:
             next(self.fillings.setdefault(one, self.filling(one)), None)
             self.check(one)
@@ -176,7 +184,7 @@ class World:
             self.read[Partition(each.topic, each.partition)] >= each.offset for each in positions if each.topic == topic
         )
 
-    def check(self, reader: UUID, exactly: bool = False) -> None:
+    def check(self, reader: UUID, exactly: bool = False, finished: bool = False) -> None:
         page = self.feeds.readers.page(reader, None, 1_000)
         if page is None:
             return
@@ -193,7 +201,17 @@ class World:
         # A share withdrawn while the feed was being filled may have stayed; nothing else may.
         held = [item for item in page.items if item not in self.withdrawn(reached)]
         assert not exactly or expected == held
-        self.stayed += len(page.items) - len(held) if exactly else 0
+        if finished:
+            self.stayed += len(page.items) - len(held)
+
+    def check_sets(self) -> None:
+        """Of those who are not pulled nothing is kept but their audience, once all is pushed."""
+        pulled = {author.hex for author in self.feeds.readers.pulled()}
+        kept = {
+            key for name in ("author", "timeline", "removing", "queue")
+            for key in self.feeds.redis.scan_iter(match=f"*:{name}*") if key.rpartition(":")[2] not in pulled
+        }  # fmt: skip
+        assert not kept
 
     def withdrawn(self, reached: dict[Partition, int]) -> set[FeedItem]:
         return {
@@ -223,7 +241,9 @@ def test_no_interleaving_leaves_a_gap(feeds: Feeds, seed: int) -> None:
     async def in_this_world(store: RedisStore) -> dict[Partition, int]:
         return dict(world.read)
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, walked(feeds):
+        if seed % 3 == 0:
+            feeds.store.push_cost = feeds.push_cost = 3
         patch.setattr(feeds.store.__class__, reached.__name__, in_this_world)
         for _ in range(12):
             for _ in range(50):
@@ -234,6 +254,14 @@ def test_no_interleaving_leaves_a_gap(feeds: Feeds, seed: int) -> None:
                     next(world.fillings.setdefault(reader, world.filling(reader)), None)
                 assert feeds.items(reader) is not None
                 world.check(reader, exactly=True)
+            world.owed += feeds.walk(allowed=1)
+            if world.random.random() < 0.3:
+                feeds.weigh(10, dict.fromkeys(World.READERS, 0))
+            feeds.finish()
+            for reader in World.READERS:
+                world.check(reader, exactly=True, finished=True)
+            world.check_sets()
         shares = [event for log in world.logs.values() for event in log if isinstance(event, PostShared)]
         assert shares and world.withdrawn(world.read), "this history has nothing to say of shares"
+        assert world.changes and world.owed, "this history has nothing to say of walks"
         assert world.stayed <= len(world.withdrawn(world.read)) / 4, "withdrawn shares are taken out of warm feeds"

@@ -29,6 +29,7 @@ from rich.table import Table
 from projectors.runtime.stores.port import Partition
 from schemas.codec import MalformedRecord, UnknownEventType
 from schemas.types import Event
+from shared import feed_redis
 from shared.clock import now
 from shared.environment import Environment, environment
 from shared.feed_store import FeedStore, FeedUnavailable
@@ -79,7 +80,7 @@ def verify(environment: Environment, timeout_seconds: float) -> Report:
     began, report = time.monotonic(), Report()
     deadline = began + timeout_seconds
     reader = LogReader(environment)
-    client = redis.Redis.from_url(environment.redis_url, decode_responses=True)
+    client = feed_redis.connect(environment)
     # Through the owner's role: the model also looks at what no reader is shown.
     with psycopg.connect(environment.read_database_url, autocommit=True) as connection:
         with _settled(environment, reader, connection, client, deadline) as ends:

@@ -3,7 +3,7 @@
 Shards are hash-tagged by reader (shared/feed_store.py) and each keeps its own positions: one batch is one call per
 shard, all sent together. A shard that is ahead of the others (their calls were lost) takes a step it has made already
 as inert. A shard that was flushed refuses every step; the next fence begins it anew at PostgreSQL's positions, with
-every feed cold.
+every feed cold. What a step leaves to be pushed, stores/feed_pushing.py walks on.
 """
 
 import asyncio
@@ -17,19 +17,21 @@ from uuid import UUID, uuid4
 
 import msgspec
 import psycopg
-import redis.asyncio
 from redis import exceptions as redis_errors
 
 from projectors.feed.fold import FeedChanges
 from projectors.runtime.projection import RedisProjection
 from projectors.runtime.retrying import retrying
+from projectors.runtime.stores.feed_pushing import Pushing
 from projectors.runtime.stores.port import Advance, Beginning, Fence, Outcome, Partition, Unstorable
+from shared import feed_redis
 from shared.environment import Environment
 from shared.feed_item import FeedItem
 from shared.feed_store import shard_key, shard_of
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 15.0  # a call waits for those before it; one huge batch takes hundreds of milliseconds
+PUSH_COST = 6_000  # microseconds that a batch's calls may push for, all shards together; what is more, is walked
 
 # Where a shard that begins anew starts: at the projection in PostgreSQL that readers wait for, or one like it.
 STARTS_AT = {
@@ -47,6 +49,8 @@ TRANSIENT = (
     redis_errors.BusyLoadingError,
     redis_errors.TryAgainError,
     redis_errors.ReadOnlyError,
+    redis_errors.ClusterError,
+    redis_errors.RedisClusterException,
     psycopg.OperationalError,
     OSError,
 )
@@ -68,10 +72,10 @@ class _Owned:
 
 async def open_store(projection: RedisProjection, environment: Environment, owner: str) -> "RedisStore":
     """The store of a projection's shards; it connects when first needed."""
-    return RedisStore(projection, environment, owner)
+    return RedisStore(projection, environment, owner, in_background=True)
 
 
-async def load_functions(client: redis.asyncio.Redis, functions_lua: Path) -> None:
+async def load_functions(client: Any, functions_lua: Path) -> None:
     """Makes the library on the server this file's, whatever version was there."""
     code = await asyncio.to_thread(functions_lua.read_text)
     await client.function_load(code, replace=True)
@@ -81,20 +85,28 @@ class RedisStore:
     """Fulfils runtime/stores/port.py `Store` over `environment.feed_shards` shards."""
 
     def __init__(
-        self, projection: RedisProjection, environment: Environment, owner: str, retry_seconds: float = math.inf
+        self,
+        projection: RedisProjection,
+        environment: Environment,
+        owner: str,
+        retry_seconds: float = math.inf,
+        in_background: bool = False,
     ) -> None:
+        """`in_background`: whoever fences also walks audiences on from then, until the store is closed."""
         self.projection = projection
         self._environment = environment
         self._retry_seconds = retry_seconds
         self._shards = environment.feed_shards
         self._owned: dict[Partition, _Owned] = {}
-        self._client: Any = redis.asyncio.Redis.from_url(
-            environment.redis_url,
-            decode_responses=True,
+        self._client = feed_redis.connect_async(
+            environment,
             socket_connect_timeout=CONNECT_SECONDS,
             socket_timeout=ANSWER_SECONDS,
             client_name=f"rookery-projector-{owner}".replace(" ", "-"),
         )
+        self.push_cost = PUSH_COST
+        self._in_background = in_background
+        self.pushing = Pushing(self._client, environment, self._retrying)
 
     async def fence(self, partitions: Sequence[Partition], beginning: Beginning) -> dict[Partition, Fence]:
         async def attempt() -> dict[Partition, Fence]:
@@ -102,7 +114,10 @@ class RedisStore:
             await load_functions(self._client, self.projection.functions_lua)
             return await self._fence(partitions, await self._starts(beginning))
 
-        return await self._retrying("fence", attempt)
+        fences = await self._retrying("fence", attempt)
+        if self._in_background:
+            self.pushing.start()
+        return fences
 
     async def apply(self, advance: Advance, changes: FeedChanges) -> Outcome:
         owned = self._owned.get(advance.partition)
@@ -117,18 +132,26 @@ class RedisStore:
         async def attempt() -> Outcome:
             async with self._client.pipeline(transaction=False) as pipeline:
                 for shard, incarnation in enumerate(owned.incarnations):
-                    pipeline.fcall(
-                        "feed_apply", 1, shard_key(shard), *step,
-                        incarnation, self._environment.feed_items_max, packed[shard],
+                    key = shard_key(shard)
+                    pipeline.execute_command(
+                        "FCALL", "feed_apply", 1, key, *step, incarnation,
+                        self._environment.feed_items_max, packed[shard], self.push_cost // self._shards,
+                        **feed_redis.on_shard(self._client, key),
                     )  # fmt: skip
-                answers = set(await pipeline.execute())
-            if "refused" in answers:
+                answers = await pipeline.execute()
+            owed.update(enumerate(int(items) for _, items in answers))
+            outcomes = {outcome for outcome, _ in answers}
+            if "refused" in outcomes:
                 return Outcome.REFUSED
-            return Outcome.APPLIED if "applied" in answers else Outcome.ALREADY
+            return Outcome.APPLIED if "applied" in outcomes else Outcome.ALREADY
 
-        return await self._retrying("apply", attempt)
+        owed: dict[int, int] = {}
+        outcome = await self._retrying("apply", attempt)
+        await self.pushing.note(owed)
+        return outcome
 
     async def positions(self) -> dict[Partition, Fence]:
+        self.pushing.raise_what_ended()
         async with self._client.pipeline(transaction=False) as pipeline:
             for shard in range(self._shards):
                 pipeline.hgetall(shard_key(shard))
@@ -138,6 +161,7 @@ class RedisStore:
         return {_partition(name): _least([positions[name] for positions in found]) for name in known}
 
     async def close(self) -> None:
+        await self.pushing.stop()
         await self._client.aclose()
 
     async def _fence(self, partitions: Sequence[Partition], starts: Mapping[str, int]) -> dict[Partition, Fence]:
@@ -196,10 +220,11 @@ class RedisStore:
         return found
 
     async def _assert_eviction_off(self) -> None:
-        memory = await self._client.info("memory")
-        policy = memory.get("maxmemory_policy")
-        if int(memory.get("maxmemory", 0)) and policy != "noeviction":
-            raise EvictionIsOn(f"set maxmemory-policy to noeviction on this Redis, not {policy}")
+        found = await self._client.info("memory")
+        for memory in [found] if "maxmemory" in found else found.values():
+            policy = memory.get("maxmemory_policy")
+            if int(memory.get("maxmemory", 0)) and policy != "noeviction":
+                raise EvictionIsOn(f"set maxmemory-policy to noeviction on this Redis, not {policy}")
 
     async def _retrying(self, what: str, attempt: Callable[[], Awaitable[Answer]]) -> Answer:
         async def with_functions() -> Answer:
