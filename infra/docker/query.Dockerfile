@@ -21,4 +21,4 @@ RUN python -m compileall -q .
 USER 10001:10001
 EXPOSE 7402
 ENTRYPOINT ["python", "-m", "infra.docker.entry"]
-CMD ["python", "-m", "gunicorn", "query_api.wsgi:application", "--config", "python:query_api.serving", "--worker-class", "gthread", "--workers", "2", "--threads", "8", "--bind", "0.0.0.0:7402", "--keep-alive", "75", "--graceful-timeout", "5", "--log-level", "warning", "--no-control-socket"]
+CMD ["python", "-m", "gunicorn", "query_api.wsgi:application", "--worker-class", "gthread", "--workers", "2", "--threads", "8", "--bind", "0.0.0.0:7402", "--keep-alive", "75", "--graceful-timeout", "5", "--log-level", "warning", "--no-control-socket", "--config", "python:query_api.serving"]
