@@ -247,6 +247,7 @@ class ContentHeld(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     content_id: UUID
     post_id: UUID
     post_author_id: UUID
+    parent_id: UUID | None = None
     decided_by_id: UUID | None = None
 
 
@@ -259,6 +260,7 @@ class ContentHidden(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     content_id: UUID
     post_id: UUID
     post_author_id: UUID
+    parent_id: UUID | None = None
     decided_by_id: UUID | None = None
 
 
@@ -271,6 +273,7 @@ class ContentRemoved(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     content_id: UUID
     post_id: UUID
     post_author_id: UUID
+    parent_id: UUID | None = None
     decided_by_id: UUID | None = None
 
 
@@ -283,6 +286,7 @@ class ContentRestored(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     content_id: UUID
     post_id: UUID
     post_author_id: UUID
+    parent_id: UUID | None = None
     decided_by_id: UUID | None = None
 
 

@@ -102,7 +102,7 @@ def first_ranked_page(
     Whoever demands a position is answered with what posts are liked now, not a few seconds ago.
     """
     skeleton = HomeSkeleton(viewer_id, demanded)
-    newest = home_items(viewer_id, skeleton, environment().ranked_items_max, fresh=demanded is not None)
+    newest = home_items(viewer_id, skeleton, environment().ranked_items_max, fresh=demanded is not None, admitting=True)
     order = ranked_items(viewer_id, newest.rows, ranked_at)
     if not order or skeleton.as_of is None:
         return HomePage([], skeleton.cache)

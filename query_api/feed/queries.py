@@ -104,12 +104,21 @@ def ranked_items(viewer_id: UUID, items: Iterable[Standing], ranked_at: int) -> 
 
 
 def home_items(
-    viewer_id: UUID, skeleton: HomeSkeleton, limit: int, after: str | None = None, fresh: bool = False
+    viewer_id: UUID,
+    skeleton: HomeSkeleton,
+    limit: int,
+    *,
+    after: str | None = None,
+    fresh: bool = False,
+    admitting: bool = False,
 ) -> HomeItems[Standing]:
-    """The newest `limit` items that V may see; candidates that V may not see make room for older ones."""
+    """The newest `limit` items that V may see; candidates that V may not see make room for older ones.
+
+    `admitting`: raises Unauthenticated when there are candidates and V is erased, away, or nobody.
+    """
     return read_home_page(
         skeleton,
-        lambda posts: standings(viewer_id, posts, skeleton.as_of, skeleton.shared, fresh),
+        lambda posts: standings(viewer_id, posts, skeleton.as_of, skeleton.shared, fresh=fresh, admitting=admitting),
         after=after,
         limit=limit,
         rounds_max=HOME_ROUNDS_MAX,

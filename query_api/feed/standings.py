@@ -190,11 +190,18 @@ def _kept() -> _Kept:
 
 
 def standings(
-    viewer_id: UUID, posts: Collection[str], as_of: str | None, shared: Set[str] = frozenset(), fresh: bool = False
+    viewer_id: UUID,
+    posts: Collection[str],
+    as_of: str | None,
+    shared: Set[str] = frozenset(),
+    *,
+    fresh: bool = False,
+    admitting: bool = False,
 ) -> dict[str, Standing]:
     """These posts that are there. No share newer than `as_of` counts; `shared` are posts of which one is known.
 
-    `fresh`: nothing that was kept is used. Raises Unauthenticated when the reader is erased, away, or nobody.
+    `fresh`: nothing that was kept is used. `admitting`: raises Unauthenticated when the reader is erased, away, or
+    nobody.
     """
     facts = {} if fresh else _kept().get(posts)
     people, asked_shares = set(), []
@@ -216,12 +223,12 @@ def standings(
             "last": LAST_ID,
         },
     )
-    relations, weights, shares = _sorted_out(rows, facts)
+    relations, weights, shares = _sorted_out(rows, facts, admitting)
     return _placed(viewer_id.hex, facts, relations, weights, shares)
 
 
 def _sorted_out(
-    rows: Iterable[Any], facts: dict[str, PostFacts]
+    rows: Iterable[Any], facts: dict[str, PostFacts], admitting: bool
 ) -> tuple[dict[str, Relation], dict[str, list[tuple[int, int]]], dict[str, str]]:
     """By person, by author, by post; adds the posts among the rows to `facts`, and keeps them."""
     relations: dict[str, Relation] = {}
@@ -240,7 +247,7 @@ def _sorted_out(
             read[post] = PostFacts(post, other.hex(), kind_of_post, published_at, first, second, last, score)
         elif kind == SHARE:
             shares[one.hex()] = other.hex()
-        elif also or not yes:
+        elif admitting and (also or not yes):
             raise Unauthenticated("The bearer of this token is not here any more" if also else NOT_KNOWN)
     facts.update(read)
     _kept().keep(read)

@@ -320,7 +320,10 @@ class Post:
 
     def shown(self, history_days: int) -> list[UUID]:
         """What a reader of the history gets."""
-        given = {"post": self.versions[0], "before": None, "last": LAST_ID, "limit": 100, "history_days": history_days}
+        given = {
+            "post": self.versions[0], "viewer": None, "before": None, "last": LAST_ID, "limit": 100,
+            "history_days": history_days,
+        }  # fmt: skip
         return [row[0] for row in self._connection.execute(VERSIONS_SQL, given)]
 
     def meant(self, history_days: int) -> list[UUID]:

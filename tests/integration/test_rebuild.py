@@ -300,7 +300,8 @@ def test_a_state_of_the_past_without_those_erased_since(engine: Engine, workers:
     answer = workers.start("-c", MEASURED, "query", endless, "--as-of", report["schema"], "--limit", "2", "--json")
     wait_until(60, lambda: answer.process.poll() is not None)
     assert answer.process.returncode == DONE, answer.text()
-    assert answer.logged("peak")[0]["megabytes"] < 250
+    # All rows would take more than 500; what is on its way when the command has enough still arrives.
+    assert answer.logged("peak")[0]["megabytes"] < 400
     refused = rookery(engine, "query", "delete from reaction", "--as-of", report["schema"], expect=REFUSED)
     assert "read-only" in refused["refused"]
     wait_until(20, lambda: engine.rows(f"select 1 from {whole['schema']}.reaction where actor_id = %s", later) == [])
@@ -398,10 +399,20 @@ def test_a_bound_beyond_the_log_is_asked_for_anew_once_it_has_grown(engine: Engi
         assert counted_in(engine, grown["schema"]) == recounted(events)
 
 
+def is_led(environment: Environment) -> bool:
+    """Whether every partition's leader answers, which takes a moment where the topics were just made."""
+    ends = LogEnds(environment)
+    try:
+        return bool(ends.ends(ends.partitions(PROJECTION.topics)))
+    except KafkaException:
+        return False
+
+
 def test_a_registry_that_is_away_is_told_in_one_line(engine: Engine) -> None:
     record = Parked("posts", 0, 7, ("key",), POISON, None, None, None, b"key", b"no event", "", "")
     with connect(engine.environment.read_database_url) as connection:
         set_aside.park(connection, "counters", Partition("posts", 0), [record])
+    wait_until(20, lambda: is_led(engine.environment))
     for arguments, status in (
         (("rebuild", "counters"), UNFINISHED),
         (("repair", "counters", "--key", str(UUID(int=7))), UNFINISHED),

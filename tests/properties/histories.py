@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
@@ -219,7 +220,7 @@ def society(registered: Sequence[bool], script: Sequence[Action]) -> list[Event]
                 scene.mentioned[event.post_id].update(event.mentioned_ids)
             elif isinstance(event, CommentAdded | CommentEdited):
                 scene.mentioned[event.comment_id].update(event.mentioned_ids)
-    return scene.events
+    return _with_parents(scene.events)
 
 
 def _event(scene: _Scene, identifier: UUID, verb: str, arguments: Action) -> Event | None:
@@ -273,6 +274,16 @@ def _relation(scene: _Scene, head: dict[str, Any], verb: str, who: UUID, whom: U
     more = {"severed_follower_ids": _severed(scene, who, whom)} if kind is UserBlocked else {}
     made: Event = kind(**head, subject_id=who, **{names: whom}, **more)
     return made
+
+
+def _with_parents(events: list[Event]) -> list[Event]:
+    """What moderators do to a comment names the one that it answers, also where the comment comes later."""
+    parents = {event.comment_id: event.parent_id for event in events if isinstance(event, CommentAdded)}
+    decided = (ContentHeld, ContentHidden, ContentRemoved, ContentRestored)
+    return [
+        msgspec.structs.replace(event, parent_id=parents.get(event.content_id)) if isinstance(event, decided) else event
+        for event in events
+    ]
 
 
 def _moderation(scene: _Scene, head: dict[str, Any], verb: str, is_post: bool, which: int) -> Event | None:

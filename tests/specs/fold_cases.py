@@ -179,6 +179,8 @@ def moderated(step: int, kind: Callable[..., E], what: PostPublished | CommentAd
         about = {"content_id": what.post_id, "post_id": what.post_id, "post_author_id": what.subject_id}
     else:
         about = {"content_id": what.comment_id, "post_id": what.post_id, "post_author_id": what.post_author_id}
+        if kind is not ContentScored:
+            fields = {"parent_id": what.parent_id, **fields}
     return at(step, kind, what.subject_id, **about, **fields)
 
 

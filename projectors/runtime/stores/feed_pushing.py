@@ -24,6 +24,7 @@ OWED_MAX = 2_000  # items of a shard; beyond, the log waits for the walks
 WAIT_SECONDS_MAX = 4.0  # and not longer than the watchdog looks on
 LOOK_SECONDS = 1.0  # where nothing is owed: another worker may have left something
 WEIGH_SECONDS = 15.0
+CANCEL_SECONDS = 0.2
 WEIGHED_AT_ONCE = 1_000
 # Only a few have so many followers; of all others a shard need not be told.
 WEIGHED_SHARE = 0.9
@@ -51,9 +52,14 @@ class Pushing:
             self._tasks = [asyncio.create_task(self._walk()), asyncio.create_task(self._weigh())]
 
     async def stop(self) -> None:
+        # Again, until they have ended: psycopg answers a cancellation that meets a statement with an error of its own.
+        while waiting := [task for task in self._tasks if not task.done()]:
+            for task in waiting:
+                task.cancel()
+            await asyncio.wait(waiting, timeout=CANCEL_SECONDS)
         for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            if not task.cancelled():
+                task.exception()  # raise_what_ended has told it, or nobody waits for it any more
         self._tasks = []
 
     async def note(self, owed: Mapping[int, int]) -> None:
@@ -130,8 +136,10 @@ class Pushing:
                     owed = await asyncio.gather(*(one(shard) for shard, items in self._owed.items() if items))
                     self._stepped.set()
                 self._wanted.clear()
+                # Not wait_for, which on Python 3.11 swallows a cancellation that comes as the wait ends: `stop` hung.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wanted.wait(), LOOK_SECONDS)
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._wanted.wait()
 
     async def _weigh(self) -> None:
         threshold = self._environment.feed_pushed_followers_max
