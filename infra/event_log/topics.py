@@ -1,8 +1,6 @@
 """What each topic holds, since when, and whether it is set up as it must be; asked of the broker, no record is read."""
 
-import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +9,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, Resou
 
 from infra.event_log.failures import BadArgument
 from infra.local.topics import CONFIGURATION, declared
+from projectors.runtime.log_ends import listed_offsets
 from shared.environment import Environment
 
 ANSWER_SECONDS = 10.0
@@ -186,16 +185,8 @@ def _held(
 
 
 def _offsets(admin: AdminClient, places: Sequence[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], Any]:
-    if not places:
-        return {}
-    asked: dict[TopicPartition, Future[Any]] = admin.list_offsets(
-        dict.fromkeys(places, spec), request_timeout=ANSWER_SECONDS
-    )
-    deadline = time.monotonic() + ANSWER_SECONDS + 1
-    return {
-        (place.topic, place.partition): future.result(max(0.1, deadline - time.monotonic()))
-        for place, future in asked.items()
-    }
+    found = listed_offsets(admin, places, spec, ANSWER_SECONDS)
+    return {(place.topic, place.partition): each for place, each in found.items()}
 
 
 def _bytes(environment: Environment, kafka_name: str, number: int) -> int | None:

@@ -4,13 +4,16 @@ Apart from the consumer on purpose: what watches a consumer must not ask it.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from projectors.runtime.stores.port import Partition
 from shared.environment import Environment
+
+Answer = TypeVar("Answer")
 
 RETRY_SECONDS = 0.2
 LEADER_CHANGES = {
@@ -21,26 +24,51 @@ LEADER_CHANGES = {
 }
 
 
+def leader_known(ask: Callable[[], Answer], timeout_seconds: float) -> Answer:
+    """What `ask` answers once partitions have their leaders: the client hands on what a broker says while a leader
+    changes, or has just been chosen for a new topic, and does not ask again by itself.
+
+    Raises KafkaException: any other, or this one when it lasts longer than the time limit.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in LEADER_CHANGES or time.monotonic() > deadline:
+                raise
+        time.sleep(RETRY_SECONDS)
+
+
 def offsets_for_times(
     consumer: Consumer, asked: list[TopicPartition], timeout_seconds: float = 10.0
 ) -> list[TopicPartition]:
     """The first offset that each partition appended at its time (in the place of an offset: milliseconds since 1970) or
     later; OFFSET_END where there is none. Raises KafkaException where any partition was not answered.
-
-    The client hands on what a broker answers while a leader changes, and does not ask again by itself.
     """
-    deadline = time.monotonic() + timeout_seconds
-    while True:
-        try:
-            found = consumer.offsets_for_times(asked, timeout=timeout_seconds)
-            errors = [each.error for each in found if each.error is not None]
-            if not errors:
-                return found
+
+    def ask() -> list[TopicPartition]:
+        found = consumer.offsets_for_times(asked, timeout=timeout_seconds)
+        errors = [each.error for each in found if each.error is not None]
+        if errors:
             raise KafkaException(errors[0])
-        except KafkaException as error:
-            if error.args[0].code() not in LEADER_CHANGES or time.monotonic() > deadline:
-                raise
-        time.sleep(RETRY_SECONDS)
+        return found
+
+    return leader_known(ask, timeout_seconds)
+
+
+def listed_offsets(
+    admin: AdminClient, asked: Collection[TopicPartition], spec: OffsetSpec, timeout_seconds: float
+) -> dict[TopicPartition, Any]:
+    """The offset, with its time, that each partition has by this rule. Raises KafkaException or TimeoutError where any
+    partition was not answered."""
+
+    def ask() -> dict[TopicPartition, Any]:
+        deadline = time.monotonic() + timeout_seconds + 1
+        futures = admin.list_offsets(dict.fromkeys(asked, spec), request_timeout=timeout_seconds)
+        return {place: future.result(max(0.1, deadline - time.monotonic())) for place, future in futures.items()}
+
+    return leader_known(ask, timeout_seconds) if asked else {}
 
 
 class LogEnds:
@@ -87,7 +115,5 @@ class LogEnds:
 
     def _offsets(self, partitions: Iterable[Partition], spec: OffsetSpec) -> dict[Partition, int]:
         wanted = {TopicPartition(self._environment.topic(p.topic), p.number): p for p in partitions}
-        if not wanted:
-            return {}
-        futures = self._admin.list_offsets(dict.fromkeys(wanted, spec), request_timeout=self._timeout)
-        return {wanted[place]: future.result(self._timeout + 1).offset for place, future in futures.items()}
+        found = listed_offsets(self._admin, wanted, spec, self._timeout)
+        return {wanted[place]: each.offset for place, each in found.items()}
