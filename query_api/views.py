@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
+from urllib.parse import urlencode
 from uuid import UUID
 
 from rest_framework.request import Request
@@ -9,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from query_api.access_tokens import bearer_of
-from query_api.answers import answer_of
+from query_api.answers import JSONRenderer, answer_of
 from query_api.consistency import FRESH, HEADER, Demand, admit, demand_of, token_secret
 from query_api.cursors import limit_of, read_id_cursor, write_id_cursor
 from query_api.pipeline import Page
@@ -41,6 +42,12 @@ class ReadView(APIView):
         self.demand = demand_of(request.headers.get(HEADER))
         admitted = FRESH if self.is_admitted_by_reading(request) else admit(self.viewer, self.demand, self.projections)
         answer_of(request._request).consistency = admitted
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """There is one renderer: what nearly every client accepts need not be parsed to find it."""
+        if request.headers.get("Accept", "*/*") in ("*/*", "application/json") and "format" not in request.query_params:
+            return JSONRenderer(), JSONRenderer.media_type
+        return super().perform_content_negotiation(request, force)
 
     def is_admitted_by_reading(self, request: Request) -> bool:
         """Whether the view's own statement says if the reader is there; only where no position is demanded."""
@@ -75,7 +82,7 @@ def page_response(request: Request, items: list[Any], cursor: str | None, **more
     """`{"items", "next"}`, with the next page's address as a Link (RFC 8288) too."""
     response = Response({"items": items, "next": cursor, **more})
     if cursor is not None:
-        query = request.query_params.copy()
-        query["cursor"] = cursor
-        response["Link"] = f'<{request.path}?{query.urlencode()}>; rel="next"'
+        given = [(name, value) for name, values in request.query_params.lists() for value in values]
+        query = urlencode([*(each for each in given if each[0] != "cursor"), ("cursor", cursor)])
+        response["Link"] = f'<{request.path}?{query}>; rel="next"'
     return response

@@ -43,10 +43,8 @@ class FeedMember(NamedTuple):
 
     @classmethod
     def of_member(cls, member: str) -> "FeedMember":
-        if len(member) == ID_DIGITS:
-            return cls(member, member)
-        item, _, post = member.partition(".")
-        return cls(item, post)
+        # A post's member begins and ends with the same digits, which are then one string.
+        return cls(member[:ID_DIGITS], member[-ID_DIGITS:])
 
 
 def _id(text: str) -> UUID:

@@ -27,7 +27,8 @@ from query_api.feed.pages import (
 )
 from query_api.feed.present import present_explanation, present_item
 from query_api.pipeline import read_page
-from query_api.posts.present import moment, present_post
+from query_api.posts.cards import post_card
+from query_api.posts.present import moment
 from query_api.posts.queries import hydrate, public_ids
 from query_api.posts.rules import is_public_item
 from query_api.shapes import HomePage as HomePageShape
@@ -144,7 +145,7 @@ class GlobalView(ReadView):
                 after=after,
                 limit=limit,
             ),
-            present_post,
+            post_card,
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any, LiteralString
 from uuid import UUID
 
 from query_api import database
-from query_api.feed.ranking import MILLION, Candidate, ranked_order
+from query_api.feed.ranking import MILLION, Candidate, engagement, rank, ranked_order
 from query_api.feed.sessions import Frozen, freeze, new_session, thaw
 from query_api.pipeline import read_page
 from query_api.posts.queries import FACTS_SQL, PRESENT_SQL, PostRow, hydrate
@@ -136,20 +136,20 @@ def _order(viewer_id: UUID | None, hashtag: str | None, ranked_at: int) -> Froze
     order = ranked_order(
         (
             Candidate(
-                item_id=row.post_id.hex,
+                standing_id=row.post_id.hex,
                 post_id=row.post_id.hex,
                 published_at=time_of(row.post_id),
-                likes=row.likes,
-                comments=row.comments,
-                shares=row.shares,
+                engagement=engagement(row.likes, row.comments, row.shares),
                 affinity=1.0,
-                moderation_score=row.moderation_score / MILLION,
+                moderation=row.moderation_score / MILLION,
             )
             for row in newest.rows
         ),
         ranked_at,
     )
-    return Frozen(order, shown=frozenset(), lowest="", beyond=False, pushed=frozenset())
+    return Frozen(
+        [rank(each, ranked_at) for each in order], shown=frozenset(), lowest="", beyond=False, pushed=frozenset()
+    )
 
 
 def _page(viewer_id: UUID | None, frozen: Frozen, place: ExplorePlace, limit: int) -> ExplorePage:

@@ -15,7 +15,8 @@ from query_api.feed.explore import (
     tagged_ids,
 )
 from query_api.pipeline import read_page
-from query_api.posts.present import moment, present_post
+from query_api.posts.cards import post_card
+from query_api.posts.present import moment
 from query_api.posts.queries import hydrate
 from query_api.posts.rules import is_public_item
 from query_api.shapes import ExplorePage, PostPage
@@ -57,7 +58,7 @@ class ExploreView(ReadView):
             ranked_at = place.ranked_at
             page = next_explore_page(self.viewer, place, limit)
         following = None if page.following is None else write_cursor(token_secret(), purpose, page.following.dump())
-        items = [present_post(row) for row in page.rows]
+        items = [post_card(row) for row in page.rows]
         return page_response(request, items, following, ranked_at=moment(datetime_of(ranked_at)))
 
 
@@ -81,7 +82,7 @@ class HashtagPostsView(ReadView):
                 after=after,
                 limit=limit,
             ),
-            present_post,
+            post_card,
         )
 
 

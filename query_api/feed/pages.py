@@ -6,11 +6,12 @@ from uuid import UUID
 
 from query_api.feed.home import HIT, HomeSkeleton
 from query_api.feed.placing import HomeItems, read_home_page
-from query_api.feed.queries import HomeRow, home_items, home_rows, ranked_items
-from query_api.feed.ranking import Ranked
+from query_api.feed.queries import HomeRow, home_items, home_rows
+from query_api.feed.ranking import Candidate, Ranked, rank, ranked_order
 from query_api.feed.sessions import Frozen, freeze, new_session, thaw, thawed
 from query_api.feed.standings import standings
 from shared.environment import environment
+from shared.ids import day_of
 from shared.position import Position
 
 
@@ -102,14 +103,21 @@ def first_ranked_page(
     Whoever demands a position is answered with what posts are liked now, not a few seconds ago.
     """
     skeleton = HomeSkeleton(viewer_id, demanded)
-    newest = home_items(viewer_id, skeleton, environment().ranked_items_max, fresh=demanded is not None, admitting=True)
-    order = ranked_items(viewer_id, newest.rows, ranked_at)
+    newest = home_items(
+        viewer_id,
+        skeleton,
+        environment().ranked_items_max,
+        ranked_day=day_of(ranked_at),
+        fresh=demanded is not None,
+        admitting=True,
+    )
+    order = ranked_order(newest.rows, ranked_at)
     if not order or skeleton.as_of is None:
         return HomePage([], skeleton.cache)
-    lowest = min(each.item_id for each in order)
+    lowest = newest.rows[-1].standing_id
     begun = RankedPlace(ranked_at, new_session(), skeleton.as_of, lowest, newest.next_key is not None)
     rows, shown = _rows(viewer_id, order, limit, begun.as_of)
-    explained = _factors(order, rows, skeleton.pushed) if explain else {}
+    explained = _factors(_ranked(order, ranked_at), rows, skeleton.pushed) if explain else {}
     page = HomePage(rows, skeleton.cache, explained)
     if shown < len(order):
         return replace(page, next_place=replace(begun, shown=tuple(each.post_id for each in order[:shown])))
@@ -143,21 +151,27 @@ def _frozen_now(viewer_id: UUID, place: RankedPlace) -> tuple[Frozen, str]:
     """The order behind the first page, with what posts are liked now, and where its items came from."""
     skeleton = HomeSkeleton(viewer_id, as_of=place.as_of)
     items_max = environment().ranked_items_max
-    newest = home_items(viewer_id, skeleton, items_max, after=_just_above(place.as_of))
+    day = day_of(place.ranked_at)
+    newest = home_items(viewer_id, skeleton, items_max, after=_just_above(place.as_of), ranked_day=day)
     items = newest.rows
     if place.beyond:
         # What has sunk below since, as its share was withdrawn, follows by recency.
-        items = [each for each in items if each.standing_id is not None and each.standing_id >= place.lowest]
+        items = [each for each in items if each.standing_id >= place.lowest]
     # Someone followed since may fill the room; what does not find any follows by recency too.
     full = len(items) == items_max
-    lowest = (items[-1].standing_id if full else None) or place.lowest
+    lowest = items[-1].standing_id if full else place.lowest
     shown = frozenset(place.shown)
-    order = [each for each in ranked_items(viewer_id, items, place.ranked_at) if each.post_id not in shown]
+    order = ranked_order((each for each in items if each.post_id not in shown), place.ranked_at)
     beyond = place.beyond or (full and newest.next_key is not None)
-    return freeze(place.session_id, Frozen(order, shown, lowest, beyond, skeleton.pushed)), skeleton.cache
+    frozen = Frozen(list(_ranked(order, place.ranked_at)), shown, lowest, beyond, skeleton.pushed)
+    return freeze(place.session_id, frozen), skeleton.cache
 
 
-def _rows(viewer_id: UUID, order: Sequence[Ranked], limit: int, as_of: str) -> tuple[list[HomeRow], int]:
+def _ranked(order: Iterable[Candidate], ranked_at: int) -> Iterable[Ranked]:
+    return (rank(each, ranked_at) for each in order)
+
+
+def _rows(viewer_id: UUID, order: Sequence[Candidate | Ranked], limit: int, as_of: str) -> tuple[list[HomeRow], int]:
     """The order's first rows that are still there, and how many places they took.
 
     A post whose share was withdrawn meanwhile keeps its place while it stands in the feed by another item.
@@ -220,8 +234,8 @@ def _explained(
     if at is None or not rows:
         return {}
     posts = [row.post.post_id.hex for row in rows]
-    found = standings(viewer_id, posts, skeleton.as_of, skeleton.shared, fresh=True)
-    return _factors(ranked_items(viewer_id, found.values(), at), rows, skeleton.pushed)
+    found = standings(viewer_id, posts, skeleton.as_of, skeleton.shared, ranked_day=day_of(at), fresh=True)
+    return _factors(_ranked(found.values(), at), rows, skeleton.pushed)
 
 
 def _factors(

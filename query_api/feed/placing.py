@@ -71,7 +71,7 @@ def read_home_page(
             standing_id = row.standing_id
             if standing_id is not None and (after is None or standing_id < after):
                 placed[standing_id] = row
-        complete = sorted((item for item in placed if key is None or item >= key), reverse=True)
+        complete = sorted(placed if key is None else [item for item in placed if item >= key], reverse=True)
         if len(complete) > limit:
             return HomeItems([placed[item] for item in complete[:limit]], complete[limit - 1])
         if key is None:

@@ -1,16 +1,17 @@
-"""Items of a feed in the shape of the API: pure."""
+"""Items of a feed in the shape of the API."""
 
 from typing import Any
 
 from query_api.feed.queries import HomeRow
 from query_api.feed.ranking import Ranked
-from query_api.posts.present import author, moment, present_post
+from query_api.posts.cards import post_card
+from query_api.posts.present import author, moment
 
 
 def present_item(row: HomeRow, explain: dict[str, Any] | None = None) -> dict[str, Any]:
     """`via` is the sharer where the item is a share. `explain` is there when asked for."""
     via = row.via
-    item = {"post": present_post(row.post), "via": None if via is None else author(via), "at": moment(row.at)}
+    item = {"post": post_card(row.post), "via": None if via is None else author(via), "at": moment(row.at)}
     return item if explain is None else item | {"explain": explain}
 
 

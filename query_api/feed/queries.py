@@ -13,10 +13,10 @@ from uuid import UUID
 from query_api import database
 from query_api.feed.home import HomeSkeleton
 from query_api.feed.placing import HomeItems, read_home_page
-from query_api.feed.ranking import MILLION, OWN_AFFINITY, Candidate, Ranked, affinity, ranked_order
+from query_api.feed.ranking import Candidate, ranked_order
 from query_api.feed.rules import standing_item
 from query_api.feed.sharing import NEWEST_SHARE_AND_SHARER_SQL
-from query_api.feed.standings import Standing, standings
+from query_api.feed.standings import standings
 from query_api.posts.queries import HYDRATE_SQL, POST_COLUMNS, PostRow, assembled
 from shared.feed_item import FeedItem
 from shared.ids import LAST_ID, datetime_of, day_of, time_of
@@ -76,49 +76,26 @@ def home_rows(viewer_id: UUID, posts: Collection[str], as_of: str | None) -> dic
     return found
 
 
-def ranked_items(viewer_id: UUID, items: Iterable[Standing], ranked_at: int) -> list[Ranked]:
-    """These items in the order of the formula at `ranked_at` (microseconds since 1970)."""
-    today, viewer = day_of(ranked_at), viewer_id.hex
-    affinities: dict[str, float] = {viewer: OWN_AFFINITY}
-    candidates = []
-    for item in items:
-        if item.standing_id is None:
-            continue
-        facts = item.facts
-        warmth = affinities.get(facts.author_id)
-        if warmth is None:
-            warmth = affinities[facts.author_id] = affinity(item.weights, today)
-        candidates.append(
-            Candidate(
-                item.standing_id,
-                facts.post_id,
-                facts.published_at,
-                facts.likes,
-                facts.comments,
-                facts.shares,
-                warmth,
-                facts.moderation_score / MILLION,
-            )
-        )
-    return ranked_order(candidates, ranked_at)
-
-
 def home_items(
     viewer_id: UUID,
     skeleton: HomeSkeleton,
     limit: int,
     *,
     after: str | None = None,
+    ranked_day: int = 0,
     fresh: bool = False,
     admitting: bool = False,
-) -> HomeItems[Standing]:
-    """The newest `limit` items that V may see; candidates that V may not see make room for older ones.
+) -> HomeItems[Candidate]:
+    """The newest `limit` items that V may see, with what ranks them on that UTC day; candidates that V may not see make
+    room for older ones.
 
     `admitting`: raises Unauthenticated when there are candidates and V is erased, away, or nobody.
     """
     return read_home_page(
         skeleton,
-        lambda posts: standings(viewer_id, posts, skeleton.as_of, skeleton.shared, fresh=fresh, admitting=admitting),
+        lambda posts: standings(
+            viewer_id, posts, skeleton.as_of, skeleton.shared, ranked_day=ranked_day, fresh=fresh, admitting=admitting
+        ),
         after=after,
         limit=limit,
         rounds_max=HOME_ROUNDS_MAX,
@@ -139,8 +116,8 @@ def home_recent_ids(
 
 def home_ranked_ids(viewer_id: UUID, limit: int, ranked_at: int) -> list[FeedItem]:
     """The newest `limit` items in ranked order at `ranked_at` (microseconds since 1970), with what is known now."""
-    items = home_items(viewer_id, HomeSkeleton(viewer_id), limit, fresh=True).rows
-    return _as_ids((each.item_id, each.post_id) for each in ranked_items(viewer_id, items, ranked_at))
+    items = home_items(viewer_id, HomeSkeleton(viewer_id), limit, ranked_day=day_of(ranked_at), fresh=True).rows
+    return _as_ids((each.standing_id, each.post_id) for each in ranked_order(items, ranked_at))
 
 
 def _as_ids(items: Iterable[tuple[str | None, str]]) -> list[FeedItem]:

@@ -6,6 +6,7 @@ The formula is docs/semantics.md's:
 
 import math
 from collections.abc import Iterable
+from operator import itemgetter
 
 import msgspec
 
@@ -15,21 +16,22 @@ GRAVITY = 1.8
 AFFINITY_HALF_LIFE_DAYS = 14
 OWN_AFFINITY = 1.0
 MICROS_PER_HOUR = 3_600_000_000
+BY_SCORE_THEN_ID = itemgetter(0, 1)
 MILLION = 1_000_000  # moderation scores are kept in millionths
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
-    """An item that the viewer may see; ids by their digits, `published_at` its post's in microseconds since 1970,
-    `affinity` 1 to 2."""
+    """A post that the viewer may see, and the item at which it stands; ids by their digits.
 
-    item_id: str
+    `published_at` is the post's, in microseconds since 1970; `affinity` 1 to 2; `moderation` 0 to 1.
+    """
+
+    standing_id: str
     post_id: str
     published_at: int
-    likes: int
-    comments: int
-    shares: int
+    engagement: float
     affinity: float
-    moderation_score: float = 0.0
+    moderation: float = 0.0
 
 
 class Ranked(msgspec.Struct, frozen=True, gc=False):
@@ -55,18 +57,32 @@ def affinity(weight_by_day: Iterable[tuple[int, int]], ranked_day: int) -> float
     return 1 + min(1.0, math.log(1 + weight) / 4)
 
 
+def engagement(likes: int, comments: int, shares: int) -> float:
+    """What reactions to a post weigh."""
+    return likes + COMMENT_WEIGHT * comments + SHARE_WEIGHT * shares
+
+
+def age(candidate: Candidate, ranked_at: int) -> float:
+    """Hours; `ranked_at` in microseconds since 1970. A post from the future counts as new."""
+    elapsed = ranked_at - candidate.published_at
+    return elapsed / MICROS_PER_HOUR if elapsed > 0 else 0.0
+
+
+def score(candidate: Candidate, ranked_at: int) -> float:
+    decay = (age(candidate, ranked_at) + 2) ** GRAVITY
+    return (candidate.engagement + 1) / decay * candidate.affinity * (1 - candidate.moderation)
+
+
 def rank(candidate: Candidate, ranked_at: int) -> Ranked:
-    """`ranked_at` in microseconds since 1970; a post from the future counts as new."""
-    age_hours = max(0, ranked_at - candidate.published_at) / MICROS_PER_HOUR
-    engagement = candidate.likes + COMMENT_WEIGHT * candidate.comments + SHARE_WEIGHT * candidate.shares
-    score = (engagement + 1) / (age_hours + 2) ** GRAVITY * candidate.affinity * (1 - candidate.moderation_score)
+    """The candidate's score at `ranked_at` with what it was made of."""
     return Ranked(
-        candidate.item_id, candidate.post_id, age_hours, engagement,
-        candidate.affinity, candidate.moderation_score, score,
+        candidate.standing_id, candidate.post_id, age(candidate, ranked_at), candidate.engagement,
+        candidate.affinity, candidate.moderation, score(candidate, ranked_at),
     )  # fmt: skip
 
 
-def ranked_order(candidates: Iterable[Candidate], ranked_at: int) -> list[Ranked]:
+def ranked_order(candidates: Iterable[Candidate], ranked_at: int) -> list[Candidate]:
     """Highest score first; equal scores newest item first, by time then id, which is the order of the ids."""
-    ranked = [rank(candidate, ranked_at) for candidate in candidates]
-    return sorted(ranked, key=lambda each: (each.score, each.item_id), reverse=True)
+    scored = [(score(each, ranked_at), each.standing_id, each) for each in candidates]
+    scored.sort(key=BY_SCORE_THEN_ID, reverse=True)
+    return [each for _, _, each in scored]

@@ -75,7 +75,15 @@ def mentions(mentioned_ids: Sequence[UUID] | None, names: Mapping[str, str] | No
 
 def present_post(row: PostRow) -> dict[str, Any]:
     """A post's shape; one that quotes also has `quoted_post`, which says when the quoted post is not available."""
-    shape = {
+    shape = present_post_alike(row) | {"counts": present_counts(row), "viewer": present_viewer(row)}
+    if row.quote_of_id is not None:
+        shape["quoted_post"] = present_quoted(row.quote_of_id, row.quoted)
+    return shape
+
+
+def present_post_alike(row: PostRow) -> dict[str, Any]:
+    """What every reader sees alike, and nothing that a like changes."""
+    return {
         "id": str(row.post_id),
         "author": author(row),
         "content": text(row.content, row.mentioned_ids, row.mentioned),
@@ -88,18 +96,21 @@ def present_post(row: PostRow) -> dict[str, Any]:
         "quote_of": identifier(row.quote_of_id),
         "edited_at": moment_or_none(row.edited_at),
         "created_at": moment(row.created_at),
-        "counts": {
-            "likes": row.likes,
-            "comments": row.comments,
-            "shares": row.shares,
-            "quotes": row.quotes,
-            "reactions": row.reactions or {},
-        },
-        "viewer": {"liked": row.liked, "shared": row.shared, "bookmarked": row.bookmarked},
     }
-    if row.quote_of_id is not None:
-        shape["quoted_post"] = present_quoted(row.quote_of_id, row.quoted)
-    return shape
+
+
+def present_counts(row: PostRow) -> dict[str, Any]:
+    return {
+        "likes": row.likes,
+        "comments": row.comments,
+        "shares": row.shares,
+        "quotes": row.quotes,
+        "reactions": row.reactions or {},
+    }
+
+
+def present_viewer(row: PostRow) -> dict[str, Any]:
+    return {"liked": row.liked, "shared": row.shared, "bookmarked": row.bookmarked}
 
 
 def present_quoted(post_id: UUID, row: PostRow | None) -> dict[str, Any]:

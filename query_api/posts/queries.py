@@ -4,9 +4,11 @@ Rows of erased people and of deleted posts are left out in every statement, and 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
 from typing import Any, LiteralString
 from uuid import UUID
+
+import msgspec
+from msgspec.structs import fields, replace
 
 from query_api import database
 from query_api.posts.rules import may_see
@@ -44,17 +46,18 @@ with wanted as (
     union
     select quote_of_id from posts.post where post_id = any(%(ids)s::uuid[]) and quote_of_id is not null)
 select p.post_id, p.author_id, a.username, a.display_name, a.avatar_media_id, p.content, p.language, p.hashtags,
-       p.media_ids, p.mentioned_ids, p.quote_of_id, p.created_at, p.edited_at,
-       (select jsonb_object_agg(m.user_id, m.username)
+       p.media_ids, p.mentioned_ids, p.quote_of_id, p.created_at, p.edited_at, p.content_event,
+       case when cardinality(p.mentioned_ids) > 0 then (select jsonb_object_agg(m.user_id, m.username)
           from profiles.person m
          where m.user_id = any(p.mentioned_ids) and m.username is not null and not """
     + out_of_sight("m")
     + """
-           and not exists (select from profiles.erased e where e.user_id = m.user_id)) as mentioned,
+           and not exists (select from profiles.erased e where e.user_id = m.user_id)) end as mentioned,
        coalesce(c.likes, 0) as likes, coalesce(c.comments, 0) as comments, coalesce(c.shares, 0) as shares,
        coalesce(c.quotes, 0) as quotes,
-       (select jsonb_object_agg(r.reaction, r.n) from counters.reaction_count r where r.post_id = p.post_id and r.n > 0)
-           as reactions,
+       case when c.likes > 0 then (
+           select jsonb_object_agg(r.reaction, r.n)
+             from counters.reaction_count r where r.post_id = p.post_id and r.n > 0) end as reactions,
        (select r.reaction from counters.reaction r
          where r.post_id = p.post_id and r.actor_id = %(viewer)s::uuid and r.active) as liked,
        exists (select from counters.bookmark b
@@ -78,8 +81,7 @@ select post_id from posts.post
  order by post_id desc limit %(limit)s"""
 
 
-@dataclass(frozen=True, slots=True)
-class PostRow:
+class PostRow(msgspec.Struct, frozen=True, gc=False):
     """A post with all that its shape and the rules need. `quoted` is the quoted post, if it is there to be seen."""
 
     post_id: UUID
@@ -95,6 +97,7 @@ class PostRow:
     quote_of_id: UUID | None
     created_at: Any
     edited_at: Any | None
+    content_event: UUID
     mentioned: dict[str, str] | None
     likes: int
     comments: int

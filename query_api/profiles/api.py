@@ -8,7 +8,7 @@ from rest_framework.response import Response
 
 from query_api.described import read_of
 from query_api.pipeline import read_page
-from query_api.posts.present import present_post
+from query_api.posts.cards import post_card
 from query_api.posts.queries import authored_ids, hydrate
 from query_api.posts.rules import may_see
 from query_api.profiles.present import present_profile
@@ -59,7 +59,7 @@ class UserPostsView(ReadView):
                 after=after,
                 limit=limit,
             ),
-            present_post,
+            post_card,
         )
 
 

@@ -9,7 +9,7 @@ from query_api.consistency import token_secret
 from query_api.cursors import invalid_parameter, limit_of, read_cursor, write_cursor
 from query_api.described import read_of
 from query_api.pipeline import read_page
-from query_api.posts.present import present_post
+from query_api.posts.cards import post_card
 from query_api.posts.queries import hydrate
 from query_api.posts.rules import may_see
 from query_api.profiles.present import present_profile
@@ -49,7 +49,7 @@ class SearchPostsView(ReadView):
                 after=after,
                 limit=limit,
             ),
-            present_post,
+            post_card,
         )
 
 

@@ -7,7 +7,7 @@ from query_api.answers import answer_of
 from query_api.consistency import FRESH, NOTHING, STALE
 from query_api.cursors import invalid_parameter, limit_of
 from query_api.described import read_of
-from query_api.posts.present import present_post
+from query_api.posts.cards import post_card
 from query_api.shapes import TrendingHashtags, TrendingPosts
 from query_api.trends.queries import await_trends, trending_hashtags, trending_posts
 from query_api.views import ReadView, page_response
@@ -62,4 +62,4 @@ class TrendingPostsView(TrendsView):
 
     def trends(self, request: Request, limit: int, anew: bool) -> tuple[list[object], bool]:
         found, whole = trending_posts(self.viewer, clock.now(), limit, anew)
-        return [{"post": present_post(row), "score": score} for row, score in found], whole
+        return [{"post": post_card(row), "score": score} for row, score in found], whole

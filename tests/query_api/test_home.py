@@ -14,7 +14,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from query_api.feed.ranking import Candidate, ranked_order
+from query_api.feed.ranking import Candidate, engagement, ranked_order, score
 from shared.environment import REPOSITORY, Environment
 from shared.ids import micros_of, time_of
 from tests.query_api.serving import Serving, free_port, start
@@ -167,16 +167,14 @@ def test_ranked_order_is_the_formula(serving: Serving, world: World) -> None:
             UUID(item["post"]["id"]).hex,
             UUID(item["post"]["id"]).hex,
             time_of(UUID(item["post"]["id"])),
-            item["post"]["counts"]["likes"],
-            0,
-            0,
+            engagement(item["post"]["counts"]["likes"], 0, 0),
             item["explain"]["affinity"],
         )
         for item in items
     ]
     order = ranked_order(candidates, ranked_at)
     assert [str(UUID(each.post_id)) for each in order] == ids_of(answer)
-    assert {str(UUID(each.post_id)): each.score for each in order} == {
+    assert {str(UUID(each.post_id)): score(each, ranked_at) for each in order} == {
         key: each["score"] for key, each in explained.items()
     }
     assert explained[str(liked)]["affinity"] > 1

@@ -5,8 +5,11 @@ from random import Random
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from query_api.feed.ranking import Candidate, affinity, rank, ranked_order
+from query_api.feed.ranking import Candidate, affinity, engagement, rank, ranked_order, score
 from shared.ids import mint
 
 NOW = 1_760_000_000_000_000
@@ -18,7 +21,7 @@ def candidate(
 ) -> Candidate:
     published_at = NOW - int(hours_old * HOUR)
     post_id = mint(published_at).hex
-    return Candidate(post_id, post_id, published_at, likes, comments, shares, warmth)
+    return Candidate(post_id, post_id, published_at, engagement(likes, comments, shares), warmth)
 
 
 def test_score_is_the_formula() -> None:
@@ -29,7 +32,7 @@ def test_score_is_the_formula() -> None:
 
 
 def test_moderation_lowers_the_score() -> None:
-    one = Candidate(mint(NOW).hex, mint(NOW).hex, NOW, 1, 0, 0, 1.0, moderation_score=0.25)
+    one = Candidate(mint(NOW).hex, mint(NOW).hex, NOW, engagement(1, 0, 0), 1.0, moderation=0.25)
     assert rank(one, NOW).score == pytest.approx(2 / 2**1.8 * 0.75)
 
 
@@ -61,11 +64,11 @@ def test_affinity_does_not_depend_on_the_order_of_days() -> None:
 
 def test_equal_scores_stand_newest_first_then_by_id() -> None:
     ids = {n: UUID(int=(0x0190 << 112) + n).hex for n in range(10)}
-    same_time = [Candidate(ids[n], ids[n], NOW, 0, 0, 0, 1.0) for n in (5, 9, 7)]
+    same_time = [Candidate(ids[n], ids[n], NOW, 0.0, 1.0) for n in (5, 9, 7)]
     assert [int(each.post_id[-2:], 16) for each in ranked_order(same_time, NOW)] == [9, 7, 5]
     # A share has the score of its post, and its own time among equals.
-    shared = Candidate(ids[8], ids[1], NOW, 0, 0, 0, 1.0)
-    assert [int(each.item_id[-2:], 16) for each in ranked_order([*same_time, shared], NOW)] == [9, 8, 7, 5]
+    shared = Candidate(ids[8], ids[1], NOW, 0.0, 1.0)
+    assert [int(each.standing_id[-2:], 16) for each in ranked_order([*same_time, shared], NOW)] == [9, 8, 7, 5]
 
 
 def test_order_does_not_depend_on_the_order_of_candidates() -> None:
@@ -74,4 +77,51 @@ def test_order_does_not_depend_on_the_order_of_candidates() -> None:
     expected = ranked_order(candidates, NOW)
     random.shuffle(candidates)
     assert ranked_order(candidates, NOW) == expected
-    assert [each.score for each in expected] == sorted((each.score for each in expected), reverse=True)
+    scores = [score(each, NOW) for each in expected]
+    assert scores == sorted(scores, reverse=True)
+
+
+COUNTS = st.integers(0, 10_000_000)
+ANY = st.builds(
+    lambda hours, likes, comments, shares, warmth, moderation: replace(
+        candidate(hours, likes, comments, shares, warmth), moderation=moderation
+    ),
+    st.floats(-48, 24 * 3650), COUNTS, COUNTS, COUNTS, st.floats(1, 2), st.floats(0, 1),
+)  # fmt: skip
+
+
+@given(COUNTS, COUNTS, COUNTS, st.integers(1, 1_000))
+def test_each_reaction_weighs_more_than_none(likes: int, comments: int, shares: int, more: int) -> None:
+    before = engagement(likes, comments, shares)
+    by_like, by_comment, by_share = (
+        engagement(likes + more, comments, shares), engagement(likes, comments + more, shares),
+        engagement(likes, comments, shares + more),
+    )  # fmt: skip
+    assert before < by_like < by_comment < by_share
+
+
+@given(ANY, st.floats(0, 1_000))
+def test_engagement_never_lowers_a_score(each: Candidate, more: float) -> None:
+    assert score(replace(each, engagement=each.engagement + more), NOW) >= score(each, NOW)
+
+
+@given(ANY, st.floats(0, 1))
+def test_a_warmer_author_never_lowers_a_score_and_moderation_never_raises_one(each: Candidate, share: float) -> None:
+    warmer = replace(each, affinity=each.affinity + (2 - each.affinity) * share)
+    lowered = replace(each, moderation=each.moderation + (1 - each.moderation) * share)
+    assert score(lowered, NOW) <= score(each, NOW) <= score(warmer, NOW)
+
+
+@given(ANY, st.integers(0, 10**13))
+def test_a_score_only_sinks_with_time(each: Candidate, micros: int) -> None:
+    assert 0 <= score(each, NOW + micros) <= score(each, NOW)
+
+
+@given(ANY, st.floats(0, 10_000), st.floats(0, 10_000))
+def test_two_ages_are_to_each_other_as_the_formula_says_whatever_else_a_post_has(
+    each: Candidate, hours: float, others: float
+) -> None:
+    at = [NOW - int(age * HOUR) for age in (hours, others)]
+    one, other = (replace(each, published_at=published_at) for published_at in at)
+    ages = [(NOW - published_at) / HOUR for published_at in at]
+    assert score(one, NOW) == pytest.approx(score(other, NOW) * ((ages[1] + 2) / (ages[0] + 2)) ** 1.8)
