@@ -1,6 +1,7 @@
 """Home feeds, said as sets: which items one has, at which of them a post stands, and how they are ranked."""
 
 import math
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
@@ -97,10 +98,14 @@ class HomeFeeds:
         newest_of = greatest((item.post_id, item.item_id) for item in items)
         return sorted((item for item in items if item.item_id == newest_of[item.post_id]), reverse=True)
 
-    def ranked(self, viewer_id: UUID, at: int) -> list[Ranked]:
+    def ranked(self, viewer_id: UUID, at: int, items_max: int = RANKED_ITEMS_MAX) -> list[Ranked]:
         """The newest 400 items of the home feed, in ranked order at `at` (microseconds since 1970)."""
-        items = [self.ranked_item(viewer_id, item, at) for item in self.home(viewer_id)[:RANKED_ITEMS_MAX]]
-        return sorted(items, key=lambda ranked: (ranked.score, ranked.item.item_id.int), reverse=True)
+        return self.in_order(viewer_id, self.home(viewer_id)[:items_max], at)
+
+    def in_order(self, viewer_id: UUID, items: Iterable[Item], at: int) -> list[Ranked]:
+        """These items of the home feed in ranked order at `at`."""
+        ranked = [self.ranked_item(viewer_id, item, at) for item in items]
+        return sorted(ranked, key=lambda each: (each.score, each.item.item_id.int), reverse=True)
 
     def ranked_item(self, viewer_id: UUID, item: Item, at: int) -> Ranked:
         """One item with its factors as they are at `at`: its post's age, author and counts."""
@@ -112,6 +117,6 @@ class HomeFeeds:
         kept = 1 - self.model.moderation_score(post.post_id)
         return Ranked(engagement / (age_hours + 2) ** 1.8 * affinity * kept, item, engagement, affinity)
 
-    def ranked_home(self, viewer_id: UUID, at: int) -> list[Item]:
+    def ranked_home(self, viewer_id: UUID, at: int, items_max: int = RANKED_ITEMS_MAX) -> list[Item]:
         """The whole ranked feed: the newest 400 items by score, then what is older by recency."""
-        return [ranked.item for ranked in self.ranked(viewer_id, at)] + self.home(viewer_id)[RANKED_ITEMS_MAX:]
+        return [ranked.item for ranked in self.ranked(viewer_id, at, items_max)] + self.home(viewer_id)[items_max:]

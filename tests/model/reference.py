@@ -242,6 +242,11 @@ class Model(Relationships):
     def shares_by_actor(self) -> dict[UUID, set[Item]]:
         return grouped((event.subject_id, Item(event.share_id, event.post_id)) for event in self.shares.values())
 
+    @cached_property
+    def sharers(self) -> dict[UUID, UUID]:
+        """Whose each active share is."""
+        return {event.share_id: event.subject_id for event in self.shares.values()}
+
     def shares_of(self, post_id: UUID, viewer_id: UUID | None) -> list[UUID]:
         """Who shares a post and is there for the viewer, the newest share first."""
         found = {

@@ -48,6 +48,16 @@ SHOWN_MAX = 20
 # The purger goes by the database's clock, and on while this compares.
 PURGER_AHEAD_MICROS = 3_600_000_000
 POLL_SECONDS = 0.2
+# What ends a comparison without a result: errors that say what to do, and servers that do not answer.
+SAYING_WHY = (TimeoutError, LookupError, FeedUnavailable, TrendsUnavailable)
+TROUBLE = (
+    KafkaException,
+    SchemaRegistryError,
+    psycopg.Error,
+    redis.RedisError,
+    MalformedRecord,
+    UnknownEventType,
+)
 screen, errors = Console(highlight=False), Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -136,8 +146,8 @@ def _settled(
     """A snapshot of the read database whose every position is exactly the log's end, the log being read to there."""
     while True:
         ends = reader.ends()
-        _read(reader, ends)
-        _wait(environment, connection, client, ends, deadline)
+        read_log(reader, ends)
+        wait_for(environment, connection, client, ends, deadline)
         with connection.transaction():
             connection.execute("set transaction isolation level repeatable read, read only")
             connection.execute("set local timezone = 'UTC'")
@@ -149,20 +159,21 @@ def _settled(
         say("the log has grown; reading on")
 
 
-def _read(reader: LogReader, ends: dict[Partition, int]) -> None:
-    with _progress() as bar:
+def read_log(reader: LogReader, ends: dict[Partition, int]) -> None:
+    """Everything up to these ends, with a bar that shows how far it is."""
+    with progress_bar() as bar:
         task = bar.add_task("reading the log", total=None)
         reader.read_to(ends, lambda done, total: bar.update(task, completed=done, total=total))
 
 
-def _wait(
+def wait_for(
     environment: Environment,
     connection: psycopg.Connection[Any],
     client: redis.Redis,
     ends: dict[Partition, int],
     deadline: float,
 ) -> None:
-    """Until every projection is at these ends and has swept what it must."""
+    """Until every projection is at these ends and has swept what it must. Raises CannotCompare after the deadline."""
     said = 0.0
     while True:
         stands = positions.in_postgres(connection) | positions.in_redis(client, environment)
@@ -180,7 +191,8 @@ def _wait(
         time.sleep(POLL_SECONDS)
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
+    """On standard error, gone when it is done."""
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
         console=errors, transient=True,
@@ -222,17 +234,10 @@ def main() -> int:
     gc.disable()
     try:
         report = verify(environment(), arguments.timeout)
-    except (CannotCompare, TimeoutError, LookupError, FeedUnavailable, TrendsUnavailable) as error:
+    except (CannotCompare, *SAYING_WHY) as error:
         errors.print(f"[bold red]could not compare:[/] {error}")
         return CANNOT_COMPARE
-    except (
-        KafkaException,
-        SchemaRegistryError,
-        psycopg.Error,
-        redis.RedisError,
-        MalformedRecord,
-        UnknownEventType,
-    ) as error:
+    except TROUBLE as error:
         errors.print(
             f"[bold red]could not compare:[/] {type(error).__name__}: {error}. Is everything up (`rookery status`)?"
         )

@@ -180,15 +180,15 @@ class _Scene:
         return (None, None) if index is None or not self.posts else self.posts[index % len(self.posts)]
 
 
-def person_id(index: int) -> UUID:
-    """The id of a person of the pool, the same in every history."""
-    return mint(BEGIN + index, random=index.to_bytes(8, "big"))
+def person_id(index: int, begin: int = BEGIN) -> UUID:
+    """The id of a person of the pool, the same in every history that begins then."""
+    return mint(begin + index, random=index.to_bytes(8, "big"))
 
 
-def society(registered: Sequence[bool], script: Sequence[Action]) -> list[Event]:
+def society(registered: Sequence[bool], script: Sequence[Action], begin: int = BEGIN) -> list[Event]:
     """The events of these actions, in the order of their ids; as many people as `registered` says something of."""
-    people = [person_id(index) for index in range(len(registered))]
-    now, ids = BEGIN + 1_000_000, []
+    people = [person_id(index, begin) for index in range(len(registered))]
+    now, ids = begin + 1_000_000, []
     for index, (_, _, step) in enumerate(script):
         now += step
         ids.append(mint(now, random=(index * 7919 % 251).to_bytes(8, "big")))
@@ -205,7 +205,7 @@ def society(registered: Sequence[bool], script: Sequence[Action]) -> list[Event]
     scene = _Scene(people, ids, posts, comments)
     for index, (user_id, there) in enumerate(zip(people, registered, strict=True)):
         if there:
-            event_id = mint(BEGIN + 1_000 + index, random=bytes(8))
+            event_id = mint(begin + 1_000 + index, random=bytes(8))
             scene.events.append(
                 UserRegistered(
                     event_id=event_id, occurred_at=time_of(event_id), subject_id=user_id,
