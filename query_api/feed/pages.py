@@ -128,8 +128,10 @@ def first_ranked_page(
 def next_ranked_page(viewer_id: UUID, place: RankedPlace, limit: int, explain: bool) -> HomePage:
     """Goes on with a session. Raises Gone when its frozen order is needed and lost."""
     if place.after is not None:
-        kept = thawed(place.session_id)
-        left_out = frozenset(place.shown) if kept is None else kept.posts
+        # Where the first page showed all that was ranked, the place says so, and nothing was frozen. Otherwise only the
+        # frozen order knows what came before: a post whose share was withdrawn since stands further down, and would be
+        # shown again.
+        left_out = frozenset(place.shown) or thaw(place.session_id).posts
         return _beyond(viewer_id, place, limit, explain, left_out)
     cache = HIT
     if place.offset is not None:

@@ -233,6 +233,32 @@ def test_a_lost_session_is_over(serving: Serving, world: World) -> None:
     assert ids_of(again) == ids_of(second), "nothing was kept that the first page needs"
 
 
+def test_a_session_lost_beyond_the_ranked_items_is_over(serving: Serving, world: World) -> None:
+    viewer, ana, _, posts = circle(world, RANKED_ITEMS_MAX + 30)
+    world.follow(viewer, stranger := world.person())
+    old = world.post(stranger)
+    more = [world.post(ana) for _ in range(RANKED_ITEMS_MAX)]
+    world.share(ana, old)
+    before = set(serving.redis.scan_iter("ranked-3:*"))
+    first = serving.get("feed/home/", viewer, sort="ranked", limit=RANKED_ITEMS_MAX // 2)
+    answer = serving.follow_next(first, viewer)
+    found = ids_of(first) + ids_of(answer)
+    assert len(found) == RANKED_ITEMS_MAX and str(old) in found and str(more[0]) not in found
+    # It stands further down now, where only the frozen order knows that it was shown.
+    world.unshare(ana, old)
+    rest = all_ids(serving, serving.follow_next(answer, viewer), viewer)
+    assert set(rest).isdisjoint(found) and set(found + rest) == {str(each) for each in [*posts, old, *more]}
+    (key,) = set(serving.redis.scan_iter("ranked-3:*")) - before
+    serving.redis.delete(key)
+    over = serving.follow_next(answer, viewer)
+    assert (over.status_code, over.json()["type"]) == (410, "urn:rookery:problem:gone")
+    # Nothing was frozen where the first page showed all that was ranked.
+    answer = serving.get("feed/home/", viewer, sort="ranked", limit=RANKED_ITEMS_MAX)
+    found = all_ids(serving, answer, viewer)
+    assert len(found) == len(set(found)) == len(posts) + len(more) + 1
+    assert set(serving.redis.scan_iter("ranked-3:*")) == before
+
+
 def test_whom_one_follows_between_two_pages_is_on_neither_twice(serving: Serving, world: World) -> None:
     viewer, ana, _, posts = circle(world, RANKED_ITEMS_MAX)
     newcomer = world.person()
