@@ -30,7 +30,9 @@ from tests.home import planting
 from tests.home.histories import history, parts
 from tests.home.reading import PAGES_MAX, STEPS_OF_A_REFILL, Answer, Readers, Shown, expected
 from tests.home.workers import Workers, readers_of, unpacked_sets
+from tests.model.home import Item
 from tests.model.reference import Model
+from tests.model.sets import greatest
 
 DIFFERENT = 3
 RESTS = 3
@@ -74,11 +76,52 @@ class Life:
         self.workers.begin(self.dice)
         self.readers.between.awaited = self.workers.catch_up
         happened: list[Event] = []
-        for part in parts(self.dice, self.events, RESTS):
-            self._between_rests(part)
+        for nth, part in enumerate(parts(self.dice, self.events, RESTS)):
+            if nth == RESTS - 1 and self.dice.random() < 0.5:
+                self._page_by_page(happened, part)
+            else:
+                self._between_rests(part)
             happened += part
             self._rest(Model(happened))
         self.did["events"] += len(happened)
+
+    def _page_by_page(self, happened: Sequence[Event], part: Sequence[Event]) -> None:
+        """Something happens between two pages, and is there before the next: what stays where it is, is shown once."""
+        self.workers.in_use()
+        model = Model(happened)
+        readers = [each for each in self.people if model.feeds.home(each)]
+        self.sessions = [
+            Session(each, sort, 2, self.readers.get(each, sort, 2)) for each in readers[:2] for sort in SORTS
+        ]
+        as_of = {each: model.feeds.home(each)[0].item_id for each in readers}
+        staying = {each: _standing(model, each, as_of[each]) for each in readers}
+        left = list(part)
+        for session in self.sessions:
+            self._take(session)
+        while any(each.answer.following for each in self.sessions):
+            count = self.dice.randint(0, 6)
+            self.workers.happened(left[:count])
+            happened, left = [*happened, *left[:count]], left[count:]
+            self.workers.settle()
+            self.workers.in_use()
+            model = Model(happened)
+            for reader_id in staying:
+                staying[reader_id] &= _standing(model, reader_id, as_of[reader_id])
+            for session in self.sessions:
+                if session.answer.following:
+                    following = session.answer.following
+                    session.answer = self.readers.get(session.reader_id, session.sort, 2, following)
+                    self._take(session)
+        for session in self.sessions:
+            if session.answer.status != 200:
+                continue
+            shown = Counter(item.post_id for item in session.items)
+            wrong = {item.post_id for item in staying[session.reader_id] if shown[item.post_id] != 1}
+            self.did["stayed"] += len(staying[session.reader_id])
+            if wrong:
+                raise Different(f"a session of {session.reader_id} by {session.sort} skipped or repeated {wrong}")
+        self.sessions = []
+        self.workers.happened(left)
 
     def _between_rests(self, part: Sequence[Event]) -> None:
         left = list(part)
@@ -196,6 +239,13 @@ class Life:
         self.did["beyond the ranked"] += max(0, len(found) - self.ranked_max) if sort == "ranked" else 0
         if found != wanted:
             raise Different(_difference(reader_id, sort, limit, wanted, found))
+
+
+def _standing(model: Model, reader_id: UUID, as_of: UUID) -> set[Item]:
+    """The posts of a feed, each at its newest item that is not newer than that one."""
+    items = (item for item in model.feeds.home_items(reader_id) if item.item_id <= as_of)
+    newest = greatest((item.post_id, item.item_id) for item in items)
+    return {Item(item_id, post_id) for post_id, item_id in newest.items()}
 
 
 def _twice(posts: Sequence[UUID]) -> list[str]:
