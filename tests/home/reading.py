@@ -148,14 +148,14 @@ class Readers:
         self._tokens: dict[UUID, str] = {}
         self._told_by_the_clock = clock.now
         home.AWAY_SECONDS = 0.0
-        home.Waiting = _Waiting  # type: ignore[assignment,misc]
+        home.Waiting = _Waiting  # type: ignore[assignment,attr-defined]
         home._redis().store = Interrupted.open(environment())
         self.between = Interrupted.between
 
     def get(self, reader_id: UUID, sort: str, limit: int, cursor: str | None = None) -> Answer:
         if reader_id not in self._tokens:
             self._tokens[reader_id] = sign_token(self._key, reader_id, TOKEN_SECONDS)
-        query = {"sort": sort, "limit": limit} | ({"cursor": cursor} if cursor else {})
+        query: dict[str, str] = {"sort": sort, "limit": str(limit)} | ({"cursor": cursor} if cursor else {})
         headers = {"Authorization": f"Bearer {self._tokens[reader_id]}"}
         clock.now = lambda: self.now
         try:

@@ -70,7 +70,7 @@ class Workers:
         self.push_cost = self._redis.push_cost = 0
         self.logs = {
             Partition(topic, number): []
-            for topic in sorted({topic for each in (*IN_POSTGRES, self._feed) for topic in each.topics})
+            for topic in sorted({*self._feed.topics, *(topic for each in IN_POSTGRES for topic in each.topics)})
             for number in range(self.environment.topic_partitions)
         }
         for each in IN_POSTGRES:
@@ -232,8 +232,8 @@ class Workers:
 
     def close(self) -> None:
         self.redis.flushdb()
-        for store in (*self._postgres.values(), self._redis):
-            self.run(store.close())
+        for name in (*self._postgres, FEED):
+            self.run(self._store(name).close())
         self._connection.close()
 
     def load(self, feed: RedisProjection) -> None:
