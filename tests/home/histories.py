@@ -8,14 +8,14 @@ from tests.properties.histories import BEGIN, LEAVING, MODERATING, REACTIONS, ST
 
 PEOPLE = 7
 ACTIONS = 150
-FOLLOWS_AT_FIRST, POSTS_AT_FIRST = 16, 12
+FOLLOWS_AT_FIRST, POSTS_AT_FIRST = 20, 12
 APART = 7_919_003  # microseconds between the beginnings of two histories: no id is in both
 
 # How often each happens, among those that follow the beginning.
 WEIGHTS = {
-    "publish": 30, "share": 22, "unshare": 7, "delete": 4, "rewrite": 5, "like": 22, "unlike": 5, "comment": 8,
-    "withdraw": 3, "edit": 2, "follow": 12, "unfollow": 5, "request": 1, "approve": 3, "reject": 1, "block": 2,
-    "unblock": 4, "mute": 3, "unmute": 4, "erase": 0.4, "hold": 2, "hide": 2, "remove": 1, "restore": 4, "score": 5,
+    "publish": 30, "share": 40, "unshare": 9, "delete": 4, "rewrite": 5, "like": 22, "unlike": 5, "comment": 8,
+    "withdraw": 3, "edit": 2, "follow": 26, "unfollow": 5, "request": 1, "approve": 3, "reject": 1, "block": 2,
+    "unblock": 5, "mute": 7, "unmute": 5, "erase": 0.4, "hold": 2, "hide": 2, "remove": 1, "restore": 4, "score": 5,
     "deactivate": 0.7, "reactivate": 2, "suspend": 0.5, "unsuspend": 2, "ask erasure": 0.4, "stay": 2,
 }  # fmt: skip
 

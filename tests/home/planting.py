@@ -20,10 +20,6 @@ IN_LUA = {
     "floor": ("call('HSET', warm, 'floor', floor)\n  local size", "call('HSET', warm, 'floor', '')\n  local size"),
     # What a turn of a walk has not reached is forgotten.
     "continuation": ("if turn.following ~= '0' then", "if false then"),
-    # A timeline that was trimmed does not say so.
-    "timeline": ("if other and other > floor then floor = other end", ""),
-    # Who is no longer pulled has the timeline cut off before the walk is over.
-    "pulled": ("call('HSET', about, 'since', microseconds(), 'reindex', '1')", "call('HSET', about, 'since', '0')"),
 }
 
 
