@@ -227,11 +227,11 @@ class Life:
                 raise Different(f"{reader_id} was answered {answer.status} for a later page")
             if sort == "ranked" and answer.ranked_at and micros_of(datetime.fromisoformat(answer.ranked_at)) != begun:
                 raise Different(f"a session of {reader_id} began at {begun}, and says {answer.ranked_at}")
+            if len(answer.items) > limit:
+                raise Different(f"a page of {limit} has {len(answer.items)} items")
             found += answer.items
             if answer.following is None:
                 break
-            if len(answer.items) > limit:
-                raise Different(f"a page of {limit} has {len(answer.items)} items")
             self.readers.now += self.dice.randint(0, HOUR)
             answer = self.readers.get(reader_id, sort, limit, answer.following)
         self.did["items"] += len(found)
