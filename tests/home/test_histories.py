@@ -24,7 +24,7 @@ from shared.environment import REPOSITORY, Environment
 from tests.home.planting import BUGS
 from tests.home.run import DIFFERENT
 
-HISTORIES = int(os.environ.get("ROOKERY_HOME_HISTORIES") or 16)
+HISTORIES = int(os.environ.get("ROOKERY_HOME_HISTORIES") or 12)
 SEED = int(os.environ.get("ROOKERY_HOME_SEED") or 1)
 HISTORIES_UNTIL_FOUND = 40
 REDIS_DATABASE = 11  # of the sixteen that a Redis has
@@ -67,7 +67,7 @@ def test_every_page_is_what_the_model_says(live: Run) -> None:
         "flushed in a refill", "died among shards", "restarted", "swept", "pages meanwhile", "refused", "renewed",
         "stayed",
     } - {name for name, count in did.items() if count}  # fmt: skip
-    assert not unseen or HISTORIES < 16, f"these histories have nothing to say of {unseen}"
+    assert not unseen or HISTORIES < 12, f"these histories have nothing to say of {unseen}"
 
 
 @pytest.mark.parametrize("bug", BUGS)
