@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from query_api.feed.home import HIT, HomeSkeleton
+from query_api.feed.matching import MatchingSkeleton, Query
 from query_api.feed.placing import HomeItems, read_home_page
 from query_api.feed.queries import HomeRow, home_items, home_rows
 from query_api.feed.ranking import Candidate, Ranked, rank, ranked_order
@@ -85,10 +86,15 @@ class HomePage:
 
 
 def recent_page(
-    viewer_id: UUID, demanded: Position | None, place: RecentPlace | None, limit: int, explained_at: int | None = None
+    viewer_id: UUID,
+    demanded: Position | None,
+    place: RecentPlace | None,
+    limit: int,
+    explained_at: int | None = None,
+    query: Query | None = None,
 ) -> HomePage:
     """Newest first. `explained_at` (microseconds) asks for each item's factors at that time."""
-    skeleton = HomeSkeleton(viewer_id, demanded, place.as_of if place else None)
+    skeleton = _skeleton(viewer_id, query, demanded, place.as_of if place else None)
     page = _by_recency(viewer_id, skeleton, place.after if place else None, limit)
     explained = _explained(viewer_id, skeleton, page.rows, explained_at)
     following = None if page.next_key is None else RecentPlace(skeleton.as_of, page.next_key)
@@ -96,13 +102,13 @@ def recent_page(
 
 
 def first_ranked_page(
-    viewer_id: UUID, demanded: Position | None, ranked_at: int, limit: int, explain: bool
+    viewer_id: UUID, demanded: Position | None, ranked_at: int, limit: int, explain: bool, query: Query | None = None
 ) -> HomePage:
     """Begins a session: the newest items that V may see, in the order of the formula at `ranked_at`.
 
     Whoever demands a position is answered with what posts are liked now, not a few seconds ago.
     """
-    skeleton = HomeSkeleton(viewer_id, demanded)
+    skeleton = _skeleton(viewer_id, query, demanded)
     newest = home_items(
         viewer_id,
         skeleton,
@@ -122,21 +128,23 @@ def first_ranked_page(
     if shown < len(order):
         return replace(page, next_place=replace(begun, shown=tuple(each.post_id for each in order[:shown])))
     posts = frozenset(each.post_id for each in order)
-    return _with_older(viewer_id, page, replace(begun, shown=tuple(posts), after=lowest), limit, explain, posts)
+    return _with_older(viewer_id, page, replace(begun, shown=tuple(posts), after=lowest), limit, explain, posts, query)
 
 
-def next_ranked_page(viewer_id: UUID, place: RankedPlace, limit: int, explain: bool) -> HomePage:
+def next_ranked_page(
+    viewer_id: UUID, place: RankedPlace, limit: int, explain: bool, query: Query | None = None
+) -> HomePage:
     """Goes on with a session. Raises Gone when its frozen order is needed and lost."""
     if place.after is not None:
         kept = thawed(place.session_id)
         left_out = frozenset(place.shown) if kept is None else kept.posts
-        return _beyond(viewer_id, place, limit, explain, left_out)
+        return _beyond(viewer_id, place, limit, explain, left_out, query)
     cache = HIT
     if place.offset is not None:
         frozen = thaw(place.session_id)
     else:
         found = thawed(place.session_id)
-        frozen, cache = (found, HIT) if found is not None else _frozen_now(viewer_id, place)
+        frozen, cache = (found, HIT) if found is not None else _frozen_now(viewer_id, place, query)
     offset = place.offset or 0
     rows, looked_at = _rows(viewer_id, frozen.order[offset:], limit, place.as_of)
     explained = _factors(frozen.order, rows, frozen.pushed) if explain else {}
@@ -144,12 +152,20 @@ def next_ranked_page(viewer_id: UUID, place: RankedPlace, limit: int, explain: b
     place = replace(place, lowest=frozen.lowest, beyond=frozen.beyond, shown=(), offset=offset + looked_at)
     if offset + looked_at < len(frozen.order):
         return replace(page, next_place=place)
-    return _with_older(viewer_id, page, replace(place, after=frozen.lowest), limit, explain, frozen.posts)
+    return _with_older(viewer_id, page, replace(place, after=frozen.lowest), limit, explain, frozen.posts, query)
 
 
-def _frozen_now(viewer_id: UUID, place: RankedPlace) -> tuple[Frozen, str]:
+def _skeleton(
+    viewer_id: UUID, query: Query | None, demanded: Position | None = None, as_of: str | None = None
+) -> HomeSkeleton:
+    if query is None:
+        return HomeSkeleton(viewer_id, demanded, as_of)
+    return MatchingSkeleton(viewer_id, query, demanded, as_of)
+
+
+def _frozen_now(viewer_id: UUID, place: RankedPlace, query: Query | None) -> tuple[Frozen, str]:
     """The order behind the first page, with what posts are liked now, and where its items came from."""
-    skeleton = HomeSkeleton(viewer_id, as_of=place.as_of)
+    skeleton = _skeleton(viewer_id, query, as_of=place.as_of)
     items_max = environment().ranked_items_max
     day = day_of(place.ranked_at)
     newest = home_items(viewer_id, skeleton, items_max, after=_just_above(place.as_of), ranked_day=day)
@@ -189,23 +205,31 @@ def _rows(viewer_id: UUID, order: Sequence[Candidate | Ranked], limit: int, as_o
 
 
 def _with_older(
-    viewer_id: UUID, page: HomePage, place: RankedPlace, limit: int, explain: bool, ranked: frozenset[str]
+    viewer_id: UUID,
+    page: HomePage,
+    place: RankedPlace,
+    limit: int,
+    explain: bool,
+    ranked: frozenset[str],
+    query: Query | None,
 ) -> HomePage:
     """The last page of an order, filled up from what is older, if there is any."""
     if not place.beyond:
         return page
     if len(page.rows) == limit:
         return replace(page, next_place=place)
-    rest = _beyond(viewer_id, place, limit - len(page.rows), explain, ranked)
+    rest = _beyond(viewer_id, place, limit - len(page.rows), explain, ranked, query)
     return HomePage(page.rows + rest.rows, page.cache, page.explained | rest.explained, next_place=rest.next_place)
 
 
-def _beyond(viewer_id: UUID, place: RankedPlace, limit: int, explain: bool, ranked: frozenset[str]) -> HomePage:
+def _beyond(
+    viewer_id: UUID, place: RankedPlace, limit: int, explain: bool, ranked: frozenset[str], query: Query | None
+) -> HomePage:
     """What is older than the ranked items, by recency, without the posts among them.
 
     One of those may have an older item too, which it stands at when the share that was ranked is withdrawn.
     """
-    skeleton = HomeSkeleton(viewer_id, as_of=place.as_of)
+    skeleton = _skeleton(viewer_id, query, as_of=place.as_of)
     page = _by_recency(viewer_id, skeleton, place.after, limit, ranked)
     explained = _explained(viewer_id, skeleton, page.rows, place.ranked_at if explain else None)
     following = None if page.next_key is None else replace(place, after=page.next_key)
@@ -221,10 +245,11 @@ def _by_recency(
 ) -> HomeItems[HomeRow]:
     return read_home_page(
         skeleton,
-        lambda posts: home_rows(viewer_id, posts, skeleton.as_of),
+        lambda posts: skeleton.kept(home_rows(viewer_id, posts, skeleton.as_of)),
         after=after,
         limit=limit,
         left_out=left_out,
+        rounds_max=skeleton.rounds_max,
     )
 
 
