@@ -162,6 +162,7 @@ class Explanation(serializers.Serializer[None]):
     engagement = serializers.FloatField()
     affinity = serializers.FloatField()
     moderation = serializers.FloatField()
+    diversity = serializers.FloatField()
     score = serializers.FloatField()
     source = serializers.ChoiceField(["pushed", "database"])  # type: ignore[assignment]  # also a name of DRF's own
 

@@ -1,4 +1,5 @@
-"""Home feeds lie in one Redis or in a Redis Cluster, by the address alone: each shard's keys are on one node.
+"""Home feeds, and what trends, lie in one Redis or in a Redis Cluster, by the address alone: each shard's keys are on
+one node.
 
 `redis+cluster://host:port` names any node of a cluster, `rediss+cluster://` one that speaks TLS; every other address is
 one server's. A call names its node itself (`on_shard`): redis-py would ask the server which of a function's arguments

@@ -1,4 +1,7 @@
-"""What trends, as readers see it: one call to the function in Redis, and equal scores for equal sizes."""
+"""What trends, as readers see it: one call to the function in Redis, and equal scores for equal sizes.
+
+It lies where the home feeds do (shared/feed_redis.py), on one node where that is a cluster.
+"""
 
 import functools
 import math
@@ -6,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, ParamSpec, TypeVar
 
-import redis
-
+from shared import feed_redis
 from shared.environment import Environment
 from shared.position import Position
 
@@ -53,28 +55,32 @@ def _available(method: Callable[P, T]) -> Callable[P, T]:
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(*args, **kwargs)
-        except (redis.RedisError, OSError) as error:
+        except feed_redis.TROUBLE as error:
             raise TrendsUnavailable(f"{type(error).__name__}: {error}") from error
 
     return call
 
 
 class TrendStore:
-    """One per process; threads may share it. The client must decode responses."""
+    """One per process; threads may share it. The client is made when first needed; it must decode responses."""
 
-    def __init__(self, client: redis.Redis) -> None:
-        self._client: Any = client
+    def __init__(self, client: Callable[[], Any]) -> None:
+        self._connect = client
 
     @classmethod
     def open(cls, environment: Environment) -> "TrendStore":
         """Connects when first needed."""
-        client = redis.Redis.from_url(
-            environment.redis_url,
-            decode_responses=True,
+        client = functools.partial(
+            feed_redis.connect,
+            environment,
             socket_connect_timeout=CONNECT_SECONDS,
             socket_timeout=ANSWER_SECONDS,
         )
         return cls(client)
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        return self._connect()
 
     @_available
     def top(self, kind: Literal["tags", "posts"], at: int, first: int, count: int, anew: bool = False) -> Trends:
@@ -84,7 +90,9 @@ class TrendStore:
         """
         last = first + count - 1
         hour = at // MICROS_PER_HOUR
-        state, *flat = self._client.fcall("trends_top", 1, POSITION_KEY, kind, hour, first, last, "1" if anew else "0")
+        asked = (kind, hour, first, last, "1" if anew else "0")
+        there = feed_redis.on_shard(self._client, POSITION_KEY)
+        state, *flat = self._client.execute_command("FCALL", "trends_top", 1, POSITION_KEY, *asked, **there)
         if state == "absent":
             raise TrendsUnavailable("the trends have no incarnation yet")
         found = [Trend(name, _sizes(sizes)) for name, sizes in zip(flat[::2], flat[1::2], strict=True)]

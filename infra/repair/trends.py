@@ -9,11 +9,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import redis
-
 from projectors.runtime.projection import RedisProjection
 from projectors.runtime.rebuild import alone
 from projectors.runtime.stores.redis_window import position_keys
+from shared import feed_redis
 from shared.environment import Environment
 
 BEGIN_SECONDS_MAX = 60.0  # until a projector has noticed; one that is not running never does
@@ -43,11 +42,7 @@ def rebuild_trends(projection: RedisProjection, environment: Environment, progre
     began, report = time.monotonic(), TrendReport(projection.name)
     position = position_keys(projection, environment)[0]
     root = position.removesuffix("position")
-    with (
-        alone(environment, projection.name),
-        redis.Redis.from_url(environment.redis_url, decode_responses=True) as server,
-    ):
-        client: Any = server
+    with alone(environment, projection.name), feed_redis.connect(environment) as client:
         client.delete(position, root + "incarnation", root + "filling")
         report.incarnation = _begun(client, root)
         report.records = _filled(client, root, progress)
@@ -81,10 +76,7 @@ def _filled(client: Any, root: str, progress: Progress) -> int:
 
 
 def _left(client: Any, root: str) -> int:
-    with client.pipeline(transaction=True) as pipeline:
-        pipeline.hgetall(root + "filling")
-        pipeline.hgetall(root + "position")
-        until, positions = pipeline.execute()
+    until, positions = client.hgetall(root + "filling"), client.hgetall(root + "position")
     at = {name: int(value.partition(":")[0]) for name, value in positions.items()}
     return sum(max(0, int(offset) - at.get(name, 0)) for name, offset in until.items())
 

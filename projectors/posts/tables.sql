@@ -32,6 +32,9 @@ create index if not exists post_hashtag on post using gin (hashtags) where visib
 create index if not exists post_words on post using gin (
   to_tsvector('simple', regexp_replace(content, '<@[0-9a-f-]{36}>', ' ', 'g')));
 
+-- Few: what quotes a post whose text a reader looks for in their home feed.
+create index if not exists post_quote on post (quote_of_id) where quote_of_id is not null;
+
 -- Every text a post ever had, the first one too; version_id is the event that wrote it.
 create table if not exists post_version (
   post_id uuid,

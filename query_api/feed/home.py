@@ -8,7 +8,7 @@ answers alone.
 
 import logging
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from functools import lru_cache
 from typing import LiteralString
 from uuid import UUID
@@ -16,7 +16,8 @@ from uuid import UUID
 from query_api import database
 from query_api.consistency import Waiting, parked_in_feed
 from query_api.feed.candidates import followees, home_candidates
-from query_api.feed.placing import Candidates
+from query_api.feed.placing import Candidates, Row
+from query_api.pipeline import ROUNDS_MAX
 from schemas.catalogue import topics
 from shared.environment import environment
 from shared.feed_item import FeedMember
@@ -67,6 +68,8 @@ class HomeSkeleton:
     so that a post that somebody shares meanwhile stays where it was.
     """
 
+    rounds_max = ROUNDS_MAX  # of looking for a page's posts by recency
+
     def __init__(
         self, viewer_id: UUID, demanded: Position | None = None, as_of: str | None = None, from_redis: bool = True
     ) -> None:
@@ -84,6 +87,10 @@ class HomeSkeleton:
             self.as_of = found.items[0].item_id
         self.shared.update([item.post_id for item in found.items if item.item_id is not item.post_id])
         return found
+
+    def kept(self, rows: Mapping[str, Row]) -> Mapping[str, Row]:
+        """What belongs to the list of the rows, by post, that were made of candidates: here all of them."""
+        return rows
 
     @property
     def pushed(self) -> frozenset[str]:

@@ -5,14 +5,27 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from query_api.feed.home import HIT, HomeSkeleton
+from query_api.feed.matching import MatchingSkeleton, Query
 from query_api.feed.placing import HomeItems, read_home_page
 from query_api.feed.queries import HomeRow, home_items, home_rows
-from query_api.feed.ranking import Candidate, Ranked, rank, ranked_order
+from query_api.feed.ranking import Candidate, Ranked, diversified, rank, ranked_order
 from query_api.feed.sessions import Frozen, freeze, new_session, thaw, thawed
 from query_api.feed.standings import standings
 from shared.environment import environment
 from shared.ids import day_of
 from shared.position import Position
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for besides: only what matches a query; and how far the posts of one author are set apart, 0 to 1,
+    where items are ranked."""
+
+    query: Query | None = None
+    diversity: float = 0.0
+
+
+PLAIN = Asked()
 
 
 @dataclass(frozen=True)
@@ -85,10 +98,15 @@ class HomePage:
 
 
 def recent_page(
-    viewer_id: UUID, demanded: Position | None, place: RecentPlace | None, limit: int, explained_at: int | None = None
+    viewer_id: UUID,
+    demanded: Position | None,
+    place: RecentPlace | None,
+    limit: int,
+    explained_at: int | None = None,
+    asked: Asked = PLAIN,
 ) -> HomePage:
     """Newest first. `explained_at` (microseconds) asks for each item's factors at that time."""
-    skeleton = HomeSkeleton(viewer_id, demanded, place.as_of if place else None)
+    skeleton = _skeleton(viewer_id, asked.query, demanded, place.as_of if place else None)
     page = _by_recency(viewer_id, skeleton, place.after if place else None, limit)
     explained = _explained(viewer_id, skeleton, page.rows, explained_at)
     following = None if page.next_key is None else RecentPlace(skeleton.as_of, page.next_key)
@@ -96,13 +114,13 @@ def recent_page(
 
 
 def first_ranked_page(
-    viewer_id: UUID, demanded: Position | None, ranked_at: int, limit: int, explain: bool
+    viewer_id: UUID, demanded: Position | None, ranked_at: int, limit: int, explain: bool, asked: Asked = PLAIN
 ) -> HomePage:
     """Begins a session: the newest items that V may see, in the order of the formula at `ranked_at`.
 
     Whoever demands a position is answered with what posts are liked now, not a few seconds ago.
     """
-    skeleton = HomeSkeleton(viewer_id, demanded)
+    skeleton = _skeleton(viewer_id, asked.query, demanded)
     newest = home_items(
         viewer_id,
         skeleton,
@@ -111,7 +129,7 @@ def first_ranked_page(
         fresh=demanded is not None,
         admitting=True,
     )
-    order = ranked_order(newest.rows, ranked_at)
+    order = _ordered(newest.rows, ranked_at, asked.diversity)
     if not order or skeleton.as_of is None:
         return HomePage([], skeleton.cache)
     lowest = newest.rows[-1].standing_id
@@ -122,23 +140,23 @@ def first_ranked_page(
     if shown < len(order):
         return replace(page, next_place=replace(begun, shown=tuple(each.post_id for each in order[:shown])))
     posts = frozenset(each.post_id for each in order)
-    return _with_older(viewer_id, page, replace(begun, shown=tuple(posts), after=lowest), limit, explain, posts)
+    return _with_older(viewer_id, page, replace(begun, shown=tuple(posts), after=lowest), limit, explain, posts, asked)
 
 
-def next_ranked_page(viewer_id: UUID, place: RankedPlace, limit: int, explain: bool) -> HomePage:
+def next_ranked_page(viewer_id: UUID, place: RankedPlace, limit: int, explain: bool, asked: Asked = PLAIN) -> HomePage:
     """Goes on with a session. Raises Gone when its frozen order is needed and lost."""
     if place.after is not None:
         # Where the first page showed all that was ranked, the place says so, and nothing was frozen. Otherwise only the
         # frozen order knows what came before: a post whose share was withdrawn since stands further down, and would be
         # shown again.
         left_out = frozenset(place.shown) or thaw(place.session_id).posts
-        return _beyond(viewer_id, place, limit, explain, left_out)
+        return _beyond(viewer_id, place, limit, explain, left_out, asked)
     cache = HIT
     if place.offset is not None:
         frozen = thaw(place.session_id)
     else:
         found = thawed(place.session_id)
-        frozen, cache = (found, HIT) if found is not None else _frozen_now(viewer_id, place)
+        frozen, cache = (found, HIT) if found is not None else _frozen_now(viewer_id, place, asked)
     offset = place.offset or 0
     rows, looked_at = _rows(viewer_id, frozen.order[offset:], limit, place.as_of)
     explained = _factors(frozen.order, rows, frozen.pushed) if explain else {}
@@ -146,12 +164,20 @@ def next_ranked_page(viewer_id: UUID, place: RankedPlace, limit: int, explain: b
     place = replace(place, lowest=frozen.lowest, beyond=frozen.beyond, shown=(), offset=offset + looked_at)
     if offset + looked_at < len(frozen.order):
         return replace(page, next_place=place)
-    return _with_older(viewer_id, page, replace(place, after=frozen.lowest), limit, explain, frozen.posts)
+    return _with_older(viewer_id, page, replace(place, after=frozen.lowest), limit, explain, frozen.posts, asked)
 
 
-def _frozen_now(viewer_id: UUID, place: RankedPlace) -> tuple[Frozen, str]:
+def _skeleton(
+    viewer_id: UUID, query: Query | None, demanded: Position | None = None, as_of: str | None = None
+) -> HomeSkeleton:
+    if query is None:
+        return HomeSkeleton(viewer_id, demanded, as_of)
+    return MatchingSkeleton(viewer_id, query, demanded, as_of)
+
+
+def _frozen_now(viewer_id: UUID, place: RankedPlace, asked: Asked) -> tuple[Frozen, str]:
     """The order behind the first page, with what posts are liked now, and where its items came from."""
-    skeleton = HomeSkeleton(viewer_id, as_of=place.as_of)
+    skeleton = _skeleton(viewer_id, asked.query, as_of=place.as_of)
     items_max = environment().ranked_items_max
     day = day_of(place.ranked_at)
     newest = home_items(viewer_id, skeleton, items_max, after=_just_above(place.as_of), ranked_day=day)
@@ -163,14 +189,20 @@ def _frozen_now(viewer_id: UUID, place: RankedPlace) -> tuple[Frozen, str]:
     full = len(items) == items_max
     lowest = items[-1].standing_id if full else place.lowest
     shown = frozenset(place.shown)
-    order = ranked_order((each for each in items if each.post_id not in shown), place.ranked_at)
+    whole = _ordered(items, place.ranked_at, asked.diversity)
+    order = [each for each in whole if each.post_id not in shown]
     beyond = place.beyond or (full and newest.next_key is not None)
     frozen = Frozen(list(_ranked(order, place.ranked_at)), shown, lowest, beyond, skeleton.pushed)
     return freeze(place.session_id, frozen), skeleton.cache
 
 
-def _ranked(order: Iterable[Candidate], ranked_at: int) -> Iterable[Ranked]:
-    return (rank(each, ranked_at) for each in order)
+def _ordered(items: Iterable[Candidate], ranked_at: int, diversity: float) -> Sequence[Candidate | Ranked]:
+    order = ranked_order(items, ranked_at)
+    return diversified(order, ranked_at, diversity) if diversity else order
+
+
+def _ranked(order: Iterable[Candidate | Ranked], ranked_at: int) -> Iterable[Ranked]:
+    return (each if isinstance(each, Ranked) else rank(each, ranked_at) for each in order)
 
 
 def _rows(viewer_id: UUID, order: Sequence[Candidate | Ranked], limit: int, as_of: str) -> tuple[list[HomeRow], int]:
@@ -191,23 +223,31 @@ def _rows(viewer_id: UUID, order: Sequence[Candidate | Ranked], limit: int, as_o
 
 
 def _with_older(
-    viewer_id: UUID, page: HomePage, place: RankedPlace, limit: int, explain: bool, ranked: frozenset[str]
+    viewer_id: UUID,
+    page: HomePage,
+    place: RankedPlace,
+    limit: int,
+    explain: bool,
+    ranked: frozenset[str],
+    asked: Asked,
 ) -> HomePage:
     """The last page of an order, filled up from what is older, if there is any."""
     if not place.beyond:
         return page
     if len(page.rows) == limit:
         return replace(page, next_place=place)
-    rest = _beyond(viewer_id, place, limit - len(page.rows), explain, ranked)
+    rest = _beyond(viewer_id, place, limit - len(page.rows), explain, ranked, asked)
     return HomePage(page.rows + rest.rows, page.cache, page.explained | rest.explained, next_place=rest.next_place)
 
 
-def _beyond(viewer_id: UUID, place: RankedPlace, limit: int, explain: bool, ranked: frozenset[str]) -> HomePage:
+def _beyond(
+    viewer_id: UUID, place: RankedPlace, limit: int, explain: bool, ranked: frozenset[str], asked: Asked
+) -> HomePage:
     """What is older than the ranked items, by recency, without the posts among them.
 
     One of those may have an older item too, which it stands at when the share that was ranked is withdrawn.
     """
-    skeleton = HomeSkeleton(viewer_id, as_of=place.as_of)
+    skeleton = _skeleton(viewer_id, asked.query, as_of=place.as_of)
     page = _by_recency(viewer_id, skeleton, place.after, limit, ranked)
     explained = _explained(viewer_id, skeleton, page.rows, place.ranked_at if explain else None)
     following = None if page.next_key is None else replace(place, after=page.next_key)
@@ -223,10 +263,11 @@ def _by_recency(
 ) -> HomeItems[HomeRow]:
     return read_home_page(
         skeleton,
-        lambda posts: home_rows(viewer_id, posts, skeleton.as_of),
+        lambda posts: skeleton.kept(home_rows(viewer_id, posts, skeleton.as_of)),
         after=after,
         limit=limit,
         left_out=left_out,
+        rounds_max=skeleton.rounds_max,
     )
 
 

@@ -21,6 +21,7 @@ def present_explanation(ranked: Ranked, source: str) -> dict[str, Any]:
         "engagement": ranked.engagement,
         "affinity": ranked.affinity,
         "moderation": ranked.moderation,
+        "diversity": ranked.diversity,
         "score": ranked.score,
         "source": source,
     }

@@ -93,8 +93,16 @@ def home_items(
     """
     return read_home_page(
         skeleton,
-        lambda posts: standings(
-            viewer_id, posts, skeleton.as_of, skeleton.shared, ranked_day=ranked_day, fresh=fresh, admitting=admitting
+        lambda posts: skeleton.kept(
+            standings(
+                viewer_id,
+                posts,
+                skeleton.as_of,
+                skeleton.shared,
+                ranked_day=ranked_day,
+                fresh=fresh,
+                admitting=admitting,
+            )
         ),
         after=after,
         limit=limit,

@@ -5,6 +5,7 @@ The formula is docs/semantics.md's:
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from operator import itemgetter
 
@@ -32,10 +33,14 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     engagement: float
     affinity: float
     moderation: float = 0.0
+    author_id: str = ""
 
 
 class Ranked(msgspec.Struct, frozen=True, gc=False):
-    """A candidate's place in the order: its score and what it was made of."""
+    """A candidate's place in the order: its score and what it was made of.
+
+    `diversity` is what the score was multiplied by for posts of the same author that come before: 1 without any.
+    """
 
     item_id: str
     post_id: str
@@ -44,6 +49,7 @@ class Ranked(msgspec.Struct, frozen=True, gc=False):
     affinity: float
     moderation: float
     score: float
+    diversity: float = 1.0
 
 
 def affinity(weight_by_day: Iterable[tuple[int, int]], ranked_day: int) -> float:
@@ -86,3 +92,18 @@ def ranked_order(candidates: Iterable[Candidate], ranked_at: int) -> list[Candid
     scored = [(score(each, ranked_at), each.standing_id, each) for each in candidates]
     scored.sort(key=BY_SCORE_THEN_ID, reverse=True)
     return [each for _, _, each in scored]
+
+
+def diversified(order: Iterable[Candidate], ranked_at: int, diversity: float) -> list[Ranked]:
+    """The order once more, each score times (1 − diversity)^n, n being how many posts of the same author come before.
+
+    `diversity` is 0 (nothing changes) to 1 (first one post of each author). Equal ones stay as they were.
+    """
+    before: Counter[str] = Counter()
+    found = []
+    for each in order:
+        factor = (1 - diversity) ** before[each.author_id]
+        before[each.author_id] += 1
+        ranked = rank(each, ranked_at)
+        found.append(msgspec.structs.replace(ranked, score=ranked.score * factor, diversity=factor))
+    return sorted(found, key=lambda each: each.score, reverse=True)

@@ -52,7 +52,13 @@ def new_session() -> str:
 def freeze(session_id: str, frozen: Frozen) -> Frozen:
     """Keeps the order, unless another request of the session has kept one; answers what is kept. Raises Gone without
     Redis."""
-    factors = [(each.age_hours, each.engagement, each.affinity, each.moderation, each.score) for each in frozen.order]
+    # Without diversity the last factor is left out: it would be 1 for each.
+    factors = [
+        (each.age_hours, each.engagement, each.affinity, each.moderation, each.score)
+        if each.diversity == 1
+        else (each.age_hours, each.engagement, each.affinity, each.moderation, each.score, each.diversity)
+        for each in frozen.order
+    ]
     value = msgspec.msgpack.encode(
         {
             "items": _bytes([each.item_id for each in frozen.order]),

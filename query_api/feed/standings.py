@@ -267,7 +267,7 @@ def _placed(
         standing_id = shown.standing(post, shares.get(post))
         if standing_id is not None:
             placed[post] = Candidate(
-                standing_id, post, each.published_at, each.engagement, author.affinity, each.moderation
+                standing_id, post, each.published_at, each.engagement, author.affinity, each.moderation, name
             )
     return placed
 

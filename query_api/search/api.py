@@ -38,7 +38,7 @@ class SearchPostsView(ReadView):
 
     @read_of("search", "searchPosts", PostPage, paged=True, more=[POSTS_Q])
     def get(self, request: Request) -> Response:
-        query = _query_of(request)
+        query = query_of(request)
         return page_of(
             request,
             f"search-posts:{query}",
@@ -60,7 +60,7 @@ class SearchPeopleView(ReadView):
 
     @read_of("search", "searchUsers", ProfilePage, paged=True, more=[PEOPLE_Q])
     def get(self, request: Request) -> Response:
-        query = _query_of(request, sign="@")
+        query = query_of(request, sign="@")
         purpose = f"search-users:{query}"
         limit = limit_of(request.query_params.get("limit"))
         value = read_cursor(token_secret(), purpose, request.query_params.get("cursor"))
@@ -79,7 +79,7 @@ class PeopleView(SearchPeopleView):
         return super().get(request)
 
 
-def _query_of(request: Request, sign: str = "") -> str:
+def query_of(request: Request, sign: str = "") -> str:
     """The text of `q` without spaces around it, or a sign before it. Raises ValidationFailed."""
     query = (request.query_params.get("q") or "").strip().removeprefix(sign)
     if not query:

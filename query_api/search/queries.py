@@ -13,26 +13,46 @@ QUERY_CHARACTERS_MAX = 200
 INFIX_CHARACTERS_MIN = 3  # a trigram index finds nothing shorter than three characters within a name, only before one
 ROUNDS_MAX = 8
 
-# The expression is that of the index post_words (projectors/posts/tables.sql). A query that names no word to look for,
-# but at most such as must not occur, would go through everything: it finds nothing.
-POSTS_SQL: LiteralString = """
-select post_id from posts.post
- where to_tsvector('simple', regexp_replace(content, '<@[0-9a-f-]{36}>', ' ', 'g'))
-       @@ websearch_to_tsquery('simple', %(query)s)
-   and querytree(websearch_to_tsquery('simple', %(query)s)) not in ('', 'T')
-   and created_event is not null and post_id < coalesce(%(before)s::uuid, %(last)s::uuid)
- order by post_id desc limit %(limit)s"""
 
-PEOPLE_SQL: LiteralString = """
+def words_of(post: LiteralString) -> LiteralString:
+    """The words of a post, by its name in a statement: the expression of the index post_words, projectors/posts."""
+    return "to_tsvector('simple', regexp_replace(" + post + ".content, '<@[0-9a-f-]{36}>', ' ', 'g'))"
+
+
+def named_like(person: LiteralString) -> LiteralString:
+    """Whether either name of a person, by their name in a statement, is like %(pattern)s; the index is person_names."""
+    return (
+        "(" + person + ".username like %(pattern)s::text or lower(" + person + ".display_name) like %(pattern)s::text)"
+    )
+
+
+# A query that names no word to look for, but at most such as must not occur, would go through everything: it finds
+# nothing.
+POSTS_SQL: LiteralString = (
+    """
+select p.post_id from posts.post p
+ where """
+    + words_of("p")
+    + """ @@ websearch_to_tsquery('simple', %(query)s)
+   and querytree(websearch_to_tsquery('simple', %(query)s)) not in ('', 'T')
+   and p.created_event is not null and p.post_id < coalesce(%(before)s::uuid, %(last)s::uuid)
+ order by p.post_id desc limit %(limit)s"""
+)
+
+PEOPLE_SQL: LiteralString = (
+    """
 select found.user_id, found.place, found.username
   from (select a.user_id, a.username,
                case when a.username = %(name)s then 0 when starts_with(a.username, %(name)s) then 1 else 2 end as place
           from profiles.person a
-         where (a.username like %(pattern)s or lower(a.display_name) like %(pattern)s)
+         where """
+    + named_like("a")
+    + """
            and a.created_event is not null
            and not exists (select from profiles.erased e where e.user_id = a.user_id)) found
  where (found.place, found.username collate "C") > (%(place)s::int, %(after)s::text collate "C")
  order by found.place, found.username collate "C" limit %(limit)s"""
+)
 
 
 @dataclass(frozen=True, slots=True)

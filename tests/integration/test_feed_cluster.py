@@ -5,11 +5,7 @@ histories of test_feed_interleavings.py. The cluster is three servers started he
 Cannot catch: what a failover loses.
 """
 
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,12 +15,8 @@ from shared.environment import Environment
 from shared.feed_store import shard_key
 from tests.integration import test_feed_functions, test_feed_interleavings, test_feed_walks
 from tests.integration.feeds import SHARDS, Feeds, own_feeds, walked
-from tests.runtime.workers import wait_until
+from tests.integration.primaries import PRIMARIES, three_primaries
 from tests.specs.fold_cases import ANA, BEN, published
-
-PORTS_AFTER = 90  # behind those of the installation; a node talks to the others 10,000 above
-PRIMARIES = 3
-START_SECONDS = 30
 
 
 def test_the_shards_lie_on_several_nodes(feeds: Feeds) -> None:
@@ -67,48 +59,8 @@ globals().update(_again(test_feed_walks))
 
 @pytest.fixture(scope="module")
 def cluster(servers: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("redis-server is not installed here, but in a container")
-    ports = [servers.ports["gateway"] + PORTS_AFTER + number for number in range(PRIMARIES)]
-    processes = [_node(program, port, tmp_path_factory.mktemp(f"node-{port}")) for port in ports]
-    try:
-        wait_until(START_SECONDS, lambda: all(map(_listens, ports)))
-        addresses = [f"127.0.0.1:{port}" for port in ports]
-        subprocess.run(
-            ["redis-cli", "--cluster", "create", *addresses, "--cluster-replicas", "0", "--cluster-yes"],
-            check=True, capture_output=True, timeout=START_SECONDS,
-        )  # fmt: skip
-        wait_until(START_SECONDS, lambda: all(map(_is_whole, ports)))
-        yield f"redis+cluster://{addresses[0]}"
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(10)
-
-
-def _node(program: str, port: int, directory: Path) -> "subprocess.Popen[bytes]":
-    settings = {
-        "port": port, "bind": "127.0.0.1", "cluster-enabled": "yes", "cluster-node-timeout": 5000,
-        "dir": directory, "save": "", "appendonly": "no", "daemonize": "no",
-    }  # fmt: skip
-    arguments = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
-    return subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def _listens(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-    except OSError:
-        return False
-
-
-def _is_whole(port: int) -> bool:
-    with redis.Redis(port=port, decode_responses=True) as node:
-        state: dict[str, str] = node.cluster("info")
-        return state["cluster_state"] == "ok" and state["cluster_known_nodes"] == str(PRIMARIES)
+    with three_primaries(servers, tmp_path_factory) as address:
+        yield address
 
 
 def _calls(feeds: Feeds) -> dict[str, int]:

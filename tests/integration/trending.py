@@ -8,12 +8,11 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
-import redis
-
 from projectors.runtime.stores.port import Advance, Beginning, Outcome, Partition
 from projectors.runtime.stores.redis_window import WindowStore
 from projectors.trends.fold import PROJECTION, fold
 from schemas.types import Event
+from shared import feed_redis
 from shared.environment import Environment
 from shared.trend_store import TrendStore
 
@@ -36,7 +35,7 @@ class Trending:
     def __init__(self, environment: Environment, runner: asyncio.Runner) -> None:
         self.environment = environment
         self.readers = TrendStore.open(environment)
-        self.redis: Any = redis.Redis.from_url(environment.redis_url, decode_responses=True)
+        self.redis: Any = feed_redis.connect(environment)
         self._runner = runner
         self.store = FromTheFirst(PROJECTION, environment, "test", retry_seconds=1)
         self.partitions = [Partition(topic, number) for topic in PROJECTION.topics for number in range(PARTITIONS)]
@@ -83,11 +82,12 @@ async def _from_zero(partitions: Sequence[Partition]) -> Mapping[Partition, int]
 
 
 @contextmanager
-def own_trends(servers: Environment, database_url: str) -> Iterator[Trending]:
+def own_trends(servers: Environment, database_url: str, trends_url: str = "") -> Iterator[Trending]:
     """Nothing is there yet; positions of PostgreSQL are looked for in this database."""
     environment = replace(
         servers,
         redis_url=urlunsplit(urlsplit(servers.redis_url)._replace(path="/8")),
+        feeds_url=trends_url,
         read_database_url=database_url,
         topic_partitions=PARTITIONS,
     )

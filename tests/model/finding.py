@@ -6,15 +6,20 @@ from typing import Any
 from uuid import UUID
 
 from query_api.feed.explore import explore_ids, tagged_ids
+from query_api.feed.matching import MatchingSkeleton, Query
+from query_api.feed.queries import home_recent_ids
 from query_api.posts.queries import hydrate
 from query_api.posts.rules import is_public_item, may_see
 from query_api.search.queries import BEGINNING, found_people, found_post_ids
 from query_api.trends.queries import trending_hashtags, trending_posts
 from tests.model.feeds import first_difference
+from tests.model.home import RANKED_ITEMS_MAX
+from tests.model.matching import Matching
 from tests.model.reference import Model
 from tests.model.tables import Difference
 
 READERS_ASKED_MAX = 50
+LOOKED_FOR_MAX = 2  # in each reader's home feed: so many words, and one name
 TRENDS_ASKED_MAX, HASHTAGS_ASKED_MAX, WORDS_ASKED_MAX, NAMES_ASKED_MAX = 100, 5, 5, 3
 LISTED_MAX = 1_000
 
@@ -32,6 +37,13 @@ def compare_findings(model: Model, readers: Sequence[UUID], at: int) -> tuple[di
         (name, viewer_id, expected, answered)
         for viewer_id in (None, *readers[:READERS_ASKED_MAX])
         for name, expected, answered in _found_by(model, viewer_id, at)
+    ]
+    # Whoever is away has no home feed to look in.
+    found += [
+        ("feed.matching", viewer_id, expected, answered)
+        for viewer_id in readers[:READERS_ASKED_MAX]
+        if viewer_id not in model.away
+        for expected, answered in _found_at_home(model, viewer_id)
     ]
     for name, viewer_id, expected, answered in found:
         compared[name] += 1
@@ -63,6 +75,16 @@ def _found_by(model: Model, viewer_id: UUID | None, at: int) -> Iterator[tuple[s
             people, _ = found_people(part, viewer_id, BEGINNING, LISTED_MAX)
             expected = discovery.people_with(part, viewer_id)[:LISTED_MAX]
             yield "search.people", expected, [person.user_id for person in people]
+
+
+def _found_at_home(model: Model, reader_id: UUID) -> Iterator[tuple[Any, Any]]:
+    """What a reader finds in their home feed, newest first, by the commonest words and by a name."""
+    matching = Matching(model)
+    names = [model.persons[user_id].registered.username or "" for user_id in sorted(model.persons)[:1]]
+    for query in (*model.discovery.words[:LOOKED_FOR_MAX], *(name[:4] for name in names if name)):
+        skeleton = MatchingSkeleton(reader_id, Query(query))
+        answered = home_recent_ids(reader_id, RANKED_ITEMS_MAX, skeleton=skeleton)
+        yield matching.home(reader_id, query)[:RANKED_ITEMS_MAX], answered
 
 
 def _of(expected: list[UUID], looked_at: list[UUID]) -> list[UUID]:

@@ -28,17 +28,28 @@ class Log:
         """What happens now; answers the offset behind it in its topic."""
         event_id = self._world.tick()
         event: Event = kind(event_id=event_id, occurred_at=time_of(event_id), subject_id=subject_id, **fields)
-        return asyncio.run(self._apply(event))
+        here = Partition(event_schemas()[kind.__name__].topic, PARTITION)
+        return asyncio.run(self._apply(here, [event]))
 
-    async def _apply(self, event: Event) -> int:
-        here = Partition(event_schemas()[type(event).__name__].topic, PARTITION)
+    def append_all(self, events: Sequence[Event]) -> None:
+        """The events in each topic's order, as one batch of it."""
+        asyncio.run(self._apply_all(events))
+
+    async def _apply_all(self, events: Sequence[Event]) -> None:
+        by_topic: dict[str, list[Event]] = {}
+        for event in events:
+            by_topic.setdefault(event_schemas()[type(event).__name__].topic, []).append(event)
+        for topic, batch in by_topic.items():
+            await self._apply(Partition(topic, PARTITION), batch)
+
+    async def _apply(self, here: Partition, batch: Sequence[Event]) -> int:
         reached = 0
         for projection in POSTGRES_PROJECTIONS.values():
             if here.topic in projection.topics:
                 store = PostgresStore(projection, self._url, "test")
                 fence = (await store.fence([here], _from_the_beginning))[here]
-                step = Advance(here, fence.offset, fence.offset + 1, fence.epoch)
-                assert await store.apply(step, projection.fold([event])) is Outcome.APPLIED
+                step = Advance(here, fence.offset, fence.offset + len(batch), fence.epoch)
+                assert await store.apply(step, projection.fold(batch)) is Outcome.APPLIED
                 reached = step.next
                 await store.close()
         return reached

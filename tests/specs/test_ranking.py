@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from query_api.feed.ranking import Candidate, affinity, engagement, rank, ranked_order, score
+from query_api.feed.ranking import Candidate, affinity, diversified, engagement, rank, ranked_order, score
 from shared.ids import mint
 
 NOW = 1_760_000_000_000_000
@@ -79,6 +79,22 @@ def test_order_does_not_depend_on_the_order_of_candidates() -> None:
     assert ranked_order(candidates, NOW) == expected
     scores = [score(each, NOW) for each in expected]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_diversity_sets_an_author_s_posts_apart() -> None:
+    authors = ["ana", "ana", "ana", "ben"]
+    posts = [
+        replace(candidate(likes=likes), author_id=author)
+        for likes, author in zip((99, 79, 69, 29), authors, strict=True)
+    ]
+    order = ranked_order(posts, NOW)
+    best, second, third, last = (each.post_id for each in posts)
+    halved = diversified(order, NOW, 0.5)
+    assert [each.post_id for each in halved] == [best, second, last, third]
+    assert [each.diversity for each in halved] == [1, 0.5, 1, 0.25]
+    assert [each.score * 2**1.8 for each in halved] == pytest.approx([100, 40, 30, 17.5])
+    assert [each.post_id for each in diversified(order, NOW, 1)] == [best, last, second, third]
+    assert diversified(order, NOW, 0) == [rank(each, NOW) for each in order]
 
 
 COUNTS = st.integers(0, 10_000_000)

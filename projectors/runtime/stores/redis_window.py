@@ -18,6 +18,7 @@ from projectors.runtime.log_ends import LogEnds
 from projectors.runtime.projection import RedisProjection
 from projectors.runtime.stores.port import Advance, Beginning, Fence, Outcome, Partition, Unstorable
 from projectors.runtime.stores.redis import RedisStore, load_functions
+from shared import feed_redis
 from shared.environment import Environment
 from shared.feed_store import shard_key
 
@@ -73,7 +74,7 @@ class WindowStore(RedisStore):
         step = (_field(advance.partition), advance.previous, advance.next, advance.epoch, incarnation, packed)
 
         async def attempt() -> Outcome:
-            return Outcome(await self._client.fcall(f"{self.projection.name}_apply", 1, self._key, *step))
+            return Outcome(await self._call("apply", *step))
 
         return await self._retrying("apply", attempt)
 
@@ -88,8 +89,7 @@ class WindowStore(RedisStore):
         packed = msgspec.msgpack.encode({"starts": starts, "until": until, "fenced": fenced})
         epoch = 1 + max((fence.epoch for fence in (await self.positions()).values()), default=0)
         while True:
-            function = f"{self.projection.name}_fence"
-            first, answer = await self._client.fcall(function, 1, self._key, uuid4().hex, epoch, packed)
+            first, answer = await self._call("fence", uuid4().hex, epoch, packed)
             if first != "behind":
                 break
             epoch = int(answer) + 1
@@ -98,6 +98,11 @@ class WindowStore(RedisStore):
             _partition(field): Fence(int(offset), epoch)
             for field, offset in zip(answer[::2], answer[1::2], strict=True)
         }
+
+    async def _call(self, name: str, *arguments: Any) -> Any:
+        there = feed_redis.on_shard(self._client, self._key)
+        function = f"{self.projection.name}_{name}"
+        return await self._client.execute_command("FCALL", function, 1, self._key, *arguments, **there)
 
     async def _window(self, beginning: Beginning) -> tuple[dict[str, int], dict[str, int]]:
         """Where each partition begins where there is nothing, all of them, not only the caller's; and up to where it
