@@ -110,7 +110,7 @@ local LAST = '~'                       -- after an id: the last of all members t
 local ROUND_ITEMS = 16                 -- a set of few members is walked in one go, with all items of the round
 local TURNS = 100                      -- authors whose audiences one step walks at most
 local TURN_LEAST = 200                 -- cost of one of these turns at least, if there is that much to do
-local SET_COST, ITEM_COST = 2, 2       -- of reaching a reader's feed, and of each item put into it: microseconds
+local SET_COST, ITEM_COST = 5, 2       -- of reaching a reader's feed, and of each item put into it: microseconds
 local UNLIMITED = 1000000000
 local OVER, UNDER = 1.1, 0.9           -- of the threshold: where an author begins and ceases to be pulled
 
@@ -203,7 +203,7 @@ local function state_of(shard, reader)
     return 'cold', '', '', ''
   end
   if floor then
-    return 'warm', nonce, floor, found[4] or ''
+    return 'warm', nonce, floor, found[4] or '', incarnation
   end
   return 'filling', nonce, '', ''
 end
@@ -801,12 +801,12 @@ end
 local function page(keys, args)
   local shard, reader = shard_of(keys), args[1]
   local before, limit = args[2], tonumber(args[3])
-  local state, nonce, floor, noted = state_of(shard, reader)
+  local state, nonce, floor, noted, incarnation = state_of(shard, reader)
   if state ~= 'warm' then
     return { 'cold' }
   end
   local feed = shard .. 'feed:' .. reader
-  floor = take_in(shard, call('GET', shard .. 'incarnation'), reader, tonumber(args[4])) or floor
+  floor = take_in(shard, incarnation, reader, tonumber(args[4])) or floor
   call('EXPIRE', shard .. 'warm:' .. reader, WARM_SECONDS)
   call('EXPIRE', feed, FEED_SECONDS)
   local authors = merged_for(shard, reader, noted)
