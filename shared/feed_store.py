@@ -121,7 +121,7 @@ class FeedStore:
     @_available
     def members(self, user_id: UUID, before: str, limit: int) -> FeedMembers | None:
         """The same page by hex digits: `before` and `floor` are ids, or empty."""
-        found = self._call("feed_page", user_id, user_id.hex, before, limit)
+        found = self._call("feed_page", user_id, user_id.hex, before, limit, self._items_max)
         return FeedMembers(found[3:], found[2], found[1]) if found[0] == "warm" else None
 
     @_available

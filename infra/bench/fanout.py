@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import redis
@@ -29,7 +29,6 @@ from projectors.runtime.log_ends import LogEnds
 from projectors.runtime.stores.port import Partition
 from shared import clock
 from shared.environment import Environment, load
-from shared.feed_item import FeedItem
 from shared.feed_store import FeedStore, shard_key, shard_of
 from shared.ids import mint
 
@@ -41,12 +40,17 @@ LOOK_SECONDS = 0.01
 STANDS_STILL_SECONDS = 30
 PUSHING_SECONDS_MAX = 300
 PIPELINED, PIPELINED_AT_ONCE = 400_000, 1_000
-CELEBRITY_POSTS, OTHERS_POSTS, OTHERS_PER_SECOND = 10, 200, 50
+FILLED_AT_ONCE = 100_000  # arguments, about
+CELEBRITY_POSTS, CELEBRITY_SECONDS = 10, 0.3  # so long from one to the next
+OTHERS_PER_SECOND, WARM_UP_POSTS = 100, 100
+LOOK_SECONDS_LEAST, LOOKED_AT_ONCE = 0.001, 20
+ASKED, ASKED_SECONDS = 500, 0.05
 SLOW_MICROS = 500
 
 
 def person(number: int, kind: int) -> UUID:
-    return mint(BEGAN - 10**12 + number, random=kind.to_bytes(2, "big") + number.to_bytes(6, "big"))
+    """Random where ids are, since Lua hashes some of their digits only."""
+    return mint(BEGAN - 10**12 + number, random=random.Random(f"{kind} {number}").randbytes(8))
 
 
 class Shards:
@@ -77,9 +81,6 @@ class Shards:
         used = self.client.info("cpu")
         return float(used["used_cpu_sys"]) + float(used["used_cpu_user"])
 
-    def bytes_used(self) -> int:
-        return int(self.client.info("memory")["used_memory"])
-
     @contextmanager
     def slowest(self, found: dict[str, float]) -> Iterator[None]:
         """Notes the longest call of each function, in milliseconds; those under half a millisecond are none."""
@@ -106,32 +107,48 @@ def wait_until(done: Callable[[], Any], what: str, seconds: float = STANDS_STILL
         time.sleep(LOOK_SECONDS)
 
 
-def warm(where: Environment, shards: Shards, authors: Sequence[UUID], followed: int) -> dict[str, int]:
-    """Fills every reader's feed to its limit; answers bytes of Redis by what they are for."""
-    store, chance = FeedStore.open(where), random.Random(1)
-    readers = [person(number, 2) for number in range(READERS)]
-    old = [FeedItem.of_post(mint(BEGAN + number, random=bytes(8))) for number in range(where.feed_items_max)]
-    used = [shards.bytes_used()]
-    nonces = []
-    for reader in readers:
-        begun = store.begin(reader)
-        assert begun is not None
-        nonces.append(begun.nonce)
-    used.append(shards.bytes_used())
-    for number, (reader, nonce) in enumerate(zip(readers, nonces, strict=True)):
-        # Everybody in turn: each author has equally many readers.
-        followees = [authors[(number * followed + nth) % len(authors)] for nth in range(followed)]
-        assert store.join(reader, nonce, chance.sample(followees, followed)) is not None
-    used.append(shards.bytes_used())
-    for reader, nonce in zip(readers, nonces, strict=True):
-        assert store.fill(reader, nonce, old[0].item_id, old)
-    used.append(shards.bytes_used())
-    entries = READERS * (followed + 1)
+def fill(
+    client: Any, where: Environment, readers: Sequence[UUID], followed: Callable[[int], Sequence[UUID]], items: int
+) -> dict[str, int]:
+    """Makes these readers' feeds warm, each with as many old items; answers bytes of Redis by what they are for."""
+    chance, shards = random.Random(1), range(where.feed_shards)
+    old = [mint(BEGAN + number, random=chance.randbytes(8)).hex for number in range(items)]
+    floor, used = (old[0] if old else ""), [_bytes_used(client)]
+    joined = 0
+    keys = [shard_key(shard) for shard in shards]
+
+    def begin(number: int, reader: str) -> tuple[Any, ...]:
+        return "feed_begin", reader
+
+    def join(number: int, reader: str) -> tuple[Any, ...]:
+        nonlocal joined
+        authors = [each.hex for each in followed(number)]
+        joined += len(authors) + 1
+        return "feed_join", reader, *chance.sample(authors, len(authors)), reader
+
+    def warm(number: int, reader: str) -> tuple[Any, ...]:
+        return "feed_fill", reader, where.feed_items_max, floor, *old
+
+    for step in (begin, join, warm):
+        with client.pipeline(transaction=False) as pipeline:
+            for number, reader in enumerate(readers):
+                function, nonce, *further = step(number, reader.hex)
+                key = keys[shard_of(reader, where.feed_shards)]
+                pipeline.fcall(function, 1, key, reader.hex, nonce, *further)
+                if len(pipeline) * (len(old) + 20) > FILLED_AT_ONCE:
+                    pipeline.execute()
+            answers = pipeline.execute()
+        assert step is not warm or set(answers) <= {"warm"}
+        used.append(_bytes_used(client))
     return {
-        "warm_reader": round((used[3] - used[2] + used[1] - used[0]) / READERS),
-        "of_it_an_item": round((used[3] - used[2]) / READERS / len(old)),
-        "audience_entry": round((used[2] - used[1]) / entries),
+        "warm_reader": round((used[3] - used[2] + used[1] - used[0]) / len(readers)),
+        "of_it_an_item": round((used[3] - used[2]) / len(readers) / max(1, len(old))),
+        "audience_entry": round((used[2] - used[1]) / joined),
     }
+
+
+def _bytes_used(client: Any) -> int:
+    return int(client.info("memory")["used_memory"])
 
 
 class Stream:
@@ -139,6 +156,7 @@ class Stream:
 
     def __init__(self, where: Environment, shards: Shards, authors: Sequence[UUID], posts: int) -> None:
         self._log, self._shards, self._authors, self._posts = events.Log(where, linger_ms=1), shards, authors, posts
+        self._chance = random.Random(2)
         for author in authors:
             self._log.add_key(author, author.bytes * 2)
         ends = LogEnds(where)
@@ -156,7 +174,7 @@ class Stream:
         for number in range(self.appended, self.appended + max(0, room)):
             at = BEGAN + 10**9 + number * 1000
             author = self._authors[number % len(self._authors)]
-            self._log.append(events.publish(mint(at, random=number.to_bytes(8, "big")), at, author))
+            self._log.append(events.publish(mint(at, random=self._chance.randbytes(8)), at, author))
             self.appended += 1
         self._log.poll()
 
@@ -192,7 +210,10 @@ def pipelined_zadd_per_second(client: Any, where: Environment) -> int:
     readers = [person(number, 2) for number in range(READERS)]
     keys = [shard_key(shard_of(reader, where.feed_shards), f"feed:{reader.hex}") for reader in readers]
     newest = BEGAN + 10**10
-    members = [(keys[number % READERS], mint(newest + number).hex) for number in range(PIPELINED)]
+    chance = random.Random(3)
+    members = [
+        (keys[number % READERS], mint(newest + number, random=chance.randbytes(8)).hex) for number in range(PIPELINED)
+    ]
     began = time.monotonic()
     for first in range(0, PIPELINED, PIPELINED_AT_ONCE):
         with client.pipeline(transaction=False) as pipeline:
@@ -205,66 +226,102 @@ def pipelined_zadd_per_second(client: Any, where: Environment) -> int:
 def celebrity(where: Environment, shards: Shards, readers: int) -> dict[str, Any]:
     """One author with so many warm readers posts ten times, nobody being pulled: when others' posts are seen."""
     star, author, follower = person(1, 8), person(2, 8), person(3, 8)
-    used = shards.bytes_used()
     audience = [person(number, 9) for number in range(readers)] + [star]
-    _warm_empty(shards.client, where, audience, star)
-    _warm_empty(shards.client, where, [author, follower], author)
-    memory = round((shards.bytes_used() - used) / len(audience))
-    log, store = events.Log(where, linger_ms=0), FeedStore.open(where)
+    memory = fill(shards.client, where, audience, lambda number: [star][: number < readers], 0)
+    fill(shards.client, where, [author, follower], lambda number: [author][:number], 0)
+    log = events.Log(where, linger_ms=0)
     for each in (star, author):
         log.add_key(each, each.bytes * 2)
     slowest: dict[str, float] = {}
-    took: list[float] = []
-    owing = 0
     with shards.slowest(slowest), worker(projection_named("feed"), where):
-        _seen_ms(log, store, author, follower)  # the worker is there
-        began = time.monotonic()
-        for _ in range(CELEBRITY_POSTS):
-            at = clock.now()
-            log.append(events.publish(mint(at), at, star))
-        for number in range(OTHERS_POSTS):
-            took.append(_seen_ms(log, store, author, follower))
-            owing += shards.owing() > 0
-            time.sleep(max(0.0, began + (number + 1) / OTHERS_PER_SECOND - time.monotonic()))
-        wait_until(lambda: not shards.owing(), "the celebrity's posts", PUSHING_SECONDS_MAX)
+        watch = Watch(log, FeedStore.open(where), author, follower)
+        watch.run(lambda: len(watch.took) >= WARM_UP_POSTS)  # the worker is there
+        watch.took.clear()
+        began, posted = time.monotonic(), 0
+
+        def is_over() -> bool:
+            nonlocal posted
+            if posted < CELEBRITY_POSTS and time.monotonic() >= began + posted * CELEBRITY_SECONDS:
+                at = clock.now()
+                log.append(events.publish(mint(at), at, star))
+                posted += 1
+            until = began + CELEBRITY_POSTS * CELEBRITY_SECONDS
+            return posted == CELEBRITY_POSTS and time.monotonic() > until and not shards.owing()
+
+        watch.run(is_over)
         seconds = time.monotonic() - began
+        _assert_all_have(shards.client, where, audience, CELEBRITY_POSTS)
     return {
         "readers": readers,
         "posts": CELEBRITY_POSTS,
         "seconds": round(seconds, 2),
-        "others_ms": quantiles(took)._asdict(),
-        "others_posts": len(took),
-        "of_them_meanwhile": owing,
-        "memory_bytes_each": memory,
+        "others_ms": quantiles(watch.took)._asdict(),
+        "others_posts": len(watch.took),
+        "memory_bytes": memory,
         "longest_call_ms": slowest,
     }
 
 
-def _warm_empty(client: Any, where: Environment, readers: Sequence[UUID], author: UUID) -> None:
-    with client.pipeline(transaction=False) as pipeline:
-        for number, reader in enumerate(readers, start=1):
-            key, name = shard_key(shard_of(reader, where.feed_shards)), reader.hex
-            pipeline.fcall("feed_begin", 1, key, name, name)
-            pipeline.fcall("feed_join", 1, key, name, name, author.hex, name)
-            pipeline.fcall("feed_fill", 1, key, name, name, where.feed_items_max, "")
-            if number % PIPELINED_AT_ONCE == 0 or number == len(readers):
-                pipeline.execute()
+class Sent(NamedTuple):
+    number: int
+    due: float
 
 
-def _seen_ms(log: events.Log, store: FeedStore, author: UUID, follower: UUID) -> float:
-    """How long until a post is in its follower's page."""
-    at = clock.now()
-    post_id = mint(at)
-    began = time.monotonic()
-    log.append(events.publish(post_id, at, author))
-    while True:
-        log.poll()
-        page = store.page(follower, None, 1)
-        if page is not None and page.items and page.items[0].post_id == post_id:
-            return (time.monotonic() - began) * 1000
-        if time.monotonic() - began > STANDS_STILL_SECONDS:
+class Watch:
+    """An author posts at a steady rate, whether or not the last post was seen, and a follower looks for each."""
+
+    def __init__(self, log: events.Log, store: FeedStore, author: UUID, follower: UUID) -> None:
+        self._log, self._store, self._author, self._follower = log, store, author, follower
+        self._unseen: dict[UUID, Sent] = {}  # in the order of their numbers
+        self._sent = 0
+        self.took: list[float] = []  # milliseconds of each
+
+    def run(self, is_over: Callable[[], bool]) -> None:
+        """`is_over` is asked now and then: asking must cost those who are watched next to nothing."""
+        due = asked = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if now >= asked + ASKED_SECONDS:
+                if is_over():
+                    break
+                asked = now
+            while due <= now:
+                at = clock.now()
+                post_id = mint(at)
+                self._unseen[post_id] = Sent(self._sent, due)
+                self._sent += 1
+                self._log.append(events.publish(post_id, at, self._author))
+                due += 1 / OTHERS_PER_SECOND
+            self._log.poll()
+            self._look()
+            time.sleep(LOOK_SECONDS_LEAST)
+
+        def all_are_seen() -> bool:
+            self._look()
+            return not self._unseen
+
+        wait_until(all_are_seen, "others' posts")
+
+    def _look(self) -> None:
+        # Down to the oldest that was not seen: they come at once when the worker has just begun, and in any order.
+        oldest = next(iter(self._unseen.values()), Sent(self._sent, 0)).number
+        page = self._store.page(self._follower, None, LOOKED_AT_ONCE + self._sent - oldest)
+        now = time.monotonic()
+        for item in page.items if page else ():
+            sent = self._unseen.pop(item.post_id, None)
+            if sent is not None:
+                self.took.append((now - sent.due) * 1000)
+        if any(now - sent.due > STANDS_STILL_SECONDS for sent in self._unseen.values()):
             raise RuntimeError("a post does not come")
-        time.sleep(0.001)
+
+
+def _assert_all_have(client: Any, where: Environment, readers: Sequence[UUID], posts: int) -> None:
+    """Nobody was passed over, and nobody has anything twice: some readers of each shard are asked."""
+    for reader in readers[:: max(1, len(readers) // ASKED)]:
+        key = shard_key(shard_of(reader, where.feed_shards))
+        found = client.fcall("feed_page", 1, key, reader.hex, "", 2 * posts, where.feed_items_max)
+        if found[0] != "warm" or len(found) != 3 + posts or len(set(found)) != len(found):
+            raise RuntimeError(f"{len(found) - 3} of {posts} posts are in a reader's page")
 
 
 def main(posts: int, celebrity_readers: int) -> dict[str, Any]:
@@ -276,21 +333,32 @@ def main(posts: int, celebrity_readers: int) -> dict[str, Any]:
     with worker(projection_named("feed"), where):
         wait_until(shards.positions, "the feed's beginning")
     tell(f"{READERS:,} readers' feeds are filled")
-    memory = warm(where, shards, authors, FOLLOWED)
+    readers = [person(number, 2) for number in range(READERS)]
+    # Everybody in turn: each author has equally many readers.
+    memory = fill(
+        shards.client,
+        where,
+        readers,
+        lambda number: [authors[(number * FOLLOWED + nth) % AUTHORS] for nth in range(FOLLOWED)],
+        where.feed_items_max,
+    )
     tell(f"{posts:,} posts to {AUDIENCE:,} readers each")
     pushed = push(where, shards, authors, posts)
     pipelined = pipelined_zadd_per_second(shards.client, where)
-    shards.client.flushdb()
+    tell(f"{pushed['deliveries_per_second']:,} deliveries a second; pipelined ZADDs {pipelined:,}")
+    shards.client.flushdb(asynchronous=True)
     with worker(projection_named("feed"), where):
         wait_until(shards.positions, "the feed's beginning")
     tell(f"{celebrity_readers:,} readers of one author")
+    great = celebrity(where, shards, celebrity_readers)
     return {
         "deliveries_per_second": pushed["deliveries_per_second"],
         "pipelined_zadd_per_second": pipelined,
         "ratio": round(pushed["deliveries_per_second"] / pipelined, 2),
+        "others_ms": great["others_ms"],
         "memory_bytes": memory,
         "fanout": pushed,
-        "celebrity": celebrity(where, shards, celebrity_readers),
+        "celebrity": great,
     }
 
 

@@ -91,11 +91,17 @@ def feed(
 def fanout(
     posts: Annotated[int, typer.Option(min=1_000, help="How many posts, of a thousand readers each.")] = 4_000,
     celebrity_readers: Annotated[int, typer.Option(min=1_000, help="Warm readers of one author.")] = 200_000,
+    seconds: Annotated[int, typer.Option(min=1, help="How long posts are sent over HTTP and looked for.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Kafka, Faust, Redis: how many items a second reach readers' feeds, and what one great audience holds up."""
+    """Kafka, Faust, Redis: how many items a second reach readers' feeds, what one great audience holds up, and how long
+    a post takes from its sending to a follower's page."""
     with ground(lambda line: say(escape(line))) as variables:
         found = json.loads(measured(variables, "infra.bench.fanout", str(posts), str(celebrity_readers)))
+        # Commands that this process gives know the topics' prefix from the beginning.
+        apart = {**variables, "ROOKERY_TOPIC_PREFIX": "visible."}
+        visible = json.loads(measured(apart, "infra.bench.visible", str(seconds)))
+    found |= {"visible_ms": visible["visible_ms"], "visible": visible}
     if as_json:
         print_json(found)
         return
@@ -108,6 +114,11 @@ def fanout(
     screen.print(
         f"{celebrity['posts']} posts to {celebrity['readers']:,} readers in {celebrity['seconds']} s; others' posts"
         f" meanwhile seen after p50 {celebrity['others_ms']['p50']} ms, p99 {celebrity['others_ms']['p99']} ms",
+        soft_wrap=True,
+    )
+    screen.print(
+        f"{visible['posts']:,} posts over HTTP, {visible['posts_per_second']} a second: in a follower's page after"
+        f" p50 {visible['visible_ms']['p50']} ms, p99 {visible['visible_ms']['p99']} ms",
         soft_wrap=True,
     )
     screen.print(

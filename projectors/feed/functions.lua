@@ -10,12 +10,17 @@
 --   {s:K}:warm:<reader>      hash nonce, incarnation, joined, pulled (ids of pulled authors, one behind the other) and, once
 --                            filled, floor: an item's id, or "" when nothing lies below
 --   {s:K}:feed:<reader>      sorted set item -> microseconds since 1970; what is not above the floor does not count
+--   {s:K}:arrived:<reader>   msgpack of score, item, score, item, ...: pushed, and not in the set yet
 --   {s:K}:audience:<author>  set of the readers who are shown this author's items
 --   {s:K}:pulled             set of the authors who are pulled: their items are not pushed but merged into every page
 --   {s:K}:timeline:<author>  sorted set as a feed: what is merged into the pages of the author's audience
 --   {s:K}:removing:<author>  set of items that are yet to be taken out of the audience's feeds
 --   {s:K}:author:<author>    hash since, floor (of the timeline), queued, reindex, and of a walk cursor, server, round
 --   {s:K}:queue              list of the authors whose audience is being walked, in turns
+--
+-- A reader's set is taken to be the sorted set with what has arrived: adding a hundred items to a sorted set at once costs
+-- half of what adding each by itself does, since it lies in no cache the first time. Whoever reads or removes takes in first
+-- what has arrived; besides, pushing does when it has become a share of the feed.
 --
 -- An item is a post, "<post>", or a share, "<share>.<post>" (shared/feed_item.py). Ids are 32 lowercase hex digits of a
 -- UUIDv7, and an item's own comes first: its time is in its id (shared/ids.py), so the set's order, by time and then by
@@ -58,11 +63,13 @@
 --   anew and repeats what came after. A filling of that moment counts only if it had joined by then.
 -- * A batch that a shard has partly or wholly applied (its store retries, or restarts at the least offset of all shards)
 --   changes nothing: the same members are added, and cooling twice only costs a filling.
--- * Nobody is in an audience by mistake for long: an unfollow, block or mute takes the reader out, and a push that finds no
---   set looks whether the reader is warm, and drops who is not. A set is only ever shown after begin has emptied it, so what
---   was pushed to one that nobody can be shown does no harm. Somebody warm is never dropped, and audiences never expire.
--- * The set lives longer than the hash that makes it count: it cannot vanish while a floor says that it is complete.
---   Eviction is off, which the projector asserts.
+-- * Nobody is in an audience by mistake for long: an unfollow, block or mute takes the reader out, and a push for whom nothing
+--   has arrived since the last taking in looks whether the reader is warm, and drops who is not. A set is only ever shown after
+--   begin has emptied it, so what was pushed to one that nobody can be shown does no harm. Somebody warm is never dropped, and
+--   audiences never expire.
+-- * The set and what has arrived live longer than the hash that makes them count: neither can vanish while a floor says that
+--   the set is complete. Reading prolongs the set and the hash, and leaves nothing that arrived before. Eviction is off,
+--   which the projector asserts.
 --
 -- Walks. No call may take long, or everybody waits for one author's audience. An apply pushes what a few hundred
 -- deliveries can do; the items of other authors go into their timelines and the authors into the queue, where pages find
@@ -95,13 +102,15 @@ local WARM_SECONDS = 7 * 24 * 3600     -- since the last read
 local FEED_SECONDS = WARM_SECONDS + 3600
 local FILLING_SECONDS = 60             -- from begin or join to the next step
 local UNTRIMMED_SHARE = 8              -- a feed may exceed its limit by one in eight before it is trimmed
+local ARRIVED_SHARE = 8                -- and as many may have arrived before they are taken in
+local ARRIVED_LEAST, ARRIVED_BYTES = 2, 52 -- but never fewer items than these, of so many bytes each
 local ARGUMENTS_MAX = 4000             -- of one redis.call; Lua's stack holds 8,000
 local ID_DIGITS = 32
 local LAST = '~'                       -- after an id: the last of all members that begin with it
 local ROUND_ITEMS = 16                 -- a set of few members is walked in one go, with all items of the round
 local TURNS = 100                      -- authors whose audiences one step walks at most
 local TURN_LEAST = 200                 -- cost of one of these turns at least, if there is that much to do
-local SET_COST, ITEM_COST = 5, 2       -- of reaching a reader's set, and of each item put into it: microseconds
+local SET_COST, ITEM_COST = 5, 2       -- of reaching a reader's feed, and of each item put into it: microseconds
 local UNLIMITED = 1000000000
 local OVER, UNDER = 1.1, 0.9           -- of the threshold: where an author begins and ceases to be pulled
 
@@ -143,7 +152,7 @@ local function this_process()
 end
 
 local function cool(shard, reader)
-  call('UNLINK', shard .. 'warm:' .. reader, shard .. 'feed:' .. reader)
+  call('UNLINK', shard .. 'warm:' .. reader, shard .. 'feed:' .. reader, shard .. 'arrived:' .. reader)
 end
 
 -- Calls a command on one key with any number of further arguments; answers the sum of what the calls answered.
@@ -169,14 +178,16 @@ local function scored(items, own)
   return arguments
 end
 
--- Keeps the newest `items_max` of a set, and its floor in the field of that name.
+-- Keeps the newest `items_max` of a set, and its floor, which it answers, in the field of that name.
 local function trim(set, size, items_max, holder)
   local newest_removed = id_of(call('ZRANGE', set, size - items_max - 1, size - items_max - 1)[1])
   call('ZREMRANGEBYRANK', set, 0, size - items_max - 1)
   local floor = call('HGET', holder, 'floor')
   if not floor or newest_removed > floor then
     call('HSET', holder, 'floor', newest_removed)
+    return newest_removed
   end
+  return floor
 end
 
 -- How large a set may grow before it is trimmed.
@@ -192,62 +203,89 @@ local function state_of(shard, reader)
     return 'cold', '', '', ''
   end
   if floor then
-    return 'warm', nonce, floor, found[4] or ''
+    return 'warm', nonce, floor, found[4] or '', incarnation
   end
   return 'filling', nonce, '', ''
 end
 
--- Deliveries gathered: by reader the arguments of a ZADD, several authors' together, and by author whom they were for.
+-- As it is added to what has arrived.
+local function packed(arguments)
+  local parts = {}
+  for first = 1, #arguments, ARGUMENTS_MAX do
+    parts[#parts + 1] = cmsgpack.pack(unpack(arguments, first, math.min(first + ARGUMENTS_MAX - 1, #arguments)))
+  end
+  return table.concat(parts)
+end
+
+-- Puts what has arrived for a reader into the set, and trims it; answers the floor where that has changed.
+local function take_in(shard, incarnation, reader, items_max)
+  local arrived = redis.call('GETDEL', shard .. 'arrived:' .. reader)
+  if not arrived then
+    return nil
+  end
+  local feed, offset, added = shard .. 'feed:' .. reader, 0, 0
+  local function add(following, ...)
+    offset, added = following, added + redis.call('ZADD', feed, ...)
+  end
+  repeat
+    add(cmsgpack.unpack_limit(arrived, ARGUMENTS_MAX, offset))
+  until offset < 0 or offset >= #arrived
+  local size = redis.call('ZCARD', feed)
+  if size == added then
+    call('EXPIRE', feed, FEED_SECONDS)
+  end
+  if size > grown(items_max) then
+    local warm = shard .. 'warm:' .. reader
+    local found = call('HMGET', warm, 'incarnation', 'floor')
+    if found[1] == incarnation and found[2] then
+      return trim(feed, size, items_max, warm)
+    end
+  end
+  return nil
+end
+
+-- Deliveries gathered: by reader what is to arrive, several authors' together, and by author whom they were for.
 local function gathering()
-  return { arriving = {}, own = {}, authors = {} }
+  return { arriving = {}, authors = {} }
 end
 
 -- Answers what it will cost.
 local function gather(gathered, author, readers, items)
-  local everybody = scored(items, false)
-  local arriving, own = gathered.arriving, gathered.own
+  local everybody, arriving = packed(scored(items, false)), gathered.arriving
   gathered.authors[#gathered.authors + 1] = { author, readers }
   local cost = #readers * #items * ITEM_COST
-  for _, reader in ipairs(readers) do
-    local adding = reader == author and scored(items, true) or everybody
+  for nth = 1, #readers do
+    local reader = readers[nth]
+    local adding = reader == author and packed(scored(items, true)) or everybody
     local before = arriving[reader]
-    if not before then
-      arriving[reader] = adding  -- as yet the same table for all readers
-      cost = cost + SET_COST
+    if before then
+      arriving[reader] = before .. adding
     else
-      if not own[reader] then
-        before = { unpack(before) }
-        arriving[reader], own[reader] = before, true
-      end
-      for nth = 1, #adding do before[#before + 1] = adding[nth] end
+      arriving[reader] = adding
+      cost = cost + SET_COST
     end
   end
   return cost
 end
 
--- Adds what was gathered to the readers' sets. Whether a reader is warm is asked only where there was no set yet or it must
--- be trimmed; those who are not leave the audiences.
+-- Has what was gathered arrive, and takes it in where much has. Whether a reader is warm is asked where nothing had arrived;
+-- those who are not leave the audiences.
 local function deliver(shard, incarnation, items_max, gathered)
-  local call = redis.call
-  local feed_prefix, absent = shard .. 'feed:', {}
-  local over = grown(items_max)
+  local call, prefix, absent = redis.call, shard .. 'arrived:', {}
+  local bytes_max = math.max(items_max / ARRIVED_SHARE, ARRIVED_LEAST) * ARRIVED_BYTES
   for reader, adding in pairs(gathered.arriving) do
-    if adding[1] then
-      local feed = feed_prefix .. reader
-      local added = #adding <= ARGUMENTS_MAX and call('ZADD', feed, unpack(adding)) or in_pieces('ZADD', feed, adding)
-      local size = call('ZCARD', feed)
-      if size == added or size > over then
-        local warm = shard .. 'warm:' .. reader
-        local found = call('HMGET', warm, 'incarnation', 'floor')
-        if found[1] ~= incarnation then
-          call('UNLINK', feed)
-          absent[reader] = true
-        else
-          if size == added then call('EXPIRE', feed, FEED_SECONDS) end
-          if size > over and found[2] then trim(feed, size, items_max, warm) end
-        end
+    local size = adding ~= '' and call('APPEND', prefix .. reader, adding) or 0
+    local is_warm = true
+    if size == #adding and size > 0 then
+      is_warm = call('HGET', shard .. 'warm:' .. reader, 'incarnation') == incarnation
+      if is_warm then
+        call('EXPIRE', prefix .. reader, FEED_SECONDS)
+      else
+        call('UNLINK', prefix .. reader, shard .. 'feed:' .. reader)
+        absent[reader] = true
       end
     end
+    if is_warm and size > bytes_max then take_in(shard, incarnation, reader, items_max) end
   end
   if next(absent) then
     for _, pair in ipairs(gathered.authors) do
@@ -317,7 +355,7 @@ local function push(shard, incarnation, items_max, pushed, allowed)
   return allowed, left
 end
 
-local function remove(shard, removed, allowed)
+local function remove(shard, incarnation, items_max, removed, allowed)
   for author, items in pairs(removed) do
     local about, audience = shard .. 'author:' .. author, shard .. 'audience:' .. author
     local size, is_known = call('SCARD', audience), call('EXISTS', about) == 1
@@ -330,6 +368,7 @@ local function remove(shard, removed, allowed)
       enqueue(shard, author)
     elseif size > 0 then
       for _, reader in ipairs(call('SMEMBERS', audience)) do
+        take_in(shard, incarnation, reader, items_max)
         in_pieces('ZREM', shard .. 'feed:' .. reader, items)
       end
       allowed = allowed - size * (SET_COST + #items)
@@ -396,7 +435,7 @@ end
 
 -- One turn of an author's walk: some readers of the audience, at a cost of about `fair`, or all of them where `allowed`
 -- suffices. What it gathers must be delivered before `settle` is called with what it answers.
-local function walk(shard, incarnation, author, fair, allowed, gathered)
+local function walk(shard, incarnation, items_max, author, fair, allowed, gathered)
   local about, audience = shard .. 'author:' .. author, shard .. 'audience:' .. author
   local is_pulled = call('SISMEMBER', shard .. 'pulled', author) == 1
   local found = call('HMGET', about, 'cursor', 'process', 'round', 'floor')
@@ -423,7 +462,10 @@ local function walk(shard, incarnation, author, fair, allowed, gathered)
   end
   for _, reader in ipairs(readers) do
     if is_reindexing then reindex(shard, incarnation, author, is_pulled, floor, reader) end
-    if removed[1] then call('ZREM', shard .. 'feed:' .. reader, unpack(removed)) end
+    if removed[1] then
+      take_in(shard, incarnation, reader, items_max)
+      call('ZREM', shard .. 'feed:' .. reader, unpack(removed))
+    end
   end
   turn.used = 1 + #readers * (count - #added) * ITEM_COST
   if added[1] then
@@ -471,7 +513,7 @@ local function step(keys, args)
     if used < allowed then
       local left_of_it = allowed - used
       local fair = math.min(math.max(left_of_it / (#authors - nth + 1), TURN_LEAST), left_of_it)
-      turns[nth] = walk(shard, incarnation, author, fair, left_of_it, gathered)
+      turns[nth] = walk(shard, incarnation, items_max, author, fair, left_of_it, gathered)
       used = used + turns[nth].used
     end
   end
@@ -595,7 +637,7 @@ local function apply(keys, args)
   end
   local changes = cmsgpack.unpack(args[7])
   local allowed, left = push(shard, current, items_max, changes.push, tonumber(args[8]))
-  remove(shard, changes.remove, allowed)
+  remove(shard, current, items_max, changes.remove, allowed)
   for _, reader in ipairs(changes.cool) do
     cool(shard, reader)
   end
@@ -752,18 +794,19 @@ local function union(one, other, limit)
   return every
 end
 
--- feed_page(position, reader, before, limit) -> {'warm', nonce, floor, items...} or {'cold'}
+-- feed_page(position, reader, before, limit, items_max) -> {'warm', nonce, floor, items...} or {'cold'}
 --
 -- Items older than the one with the id `before` ('' for the newest), newest first, at most `limit`. Fewer than that means that the floor is
 -- reached: what is not newer than it must be asked of PostgreSQL, unless it is ''. Reading keeps the feed warm.
 local function page(keys, args)
   local shard, reader = shard_of(keys), args[1]
   local before, limit = args[2], tonumber(args[3])
-  local state, nonce, floor, noted = state_of(shard, reader)
+  local state, nonce, floor, noted, incarnation = state_of(shard, reader)
   if state ~= 'warm' then
     return { 'cold' }
   end
   local feed = shard .. 'feed:' .. reader
+  floor = take_in(shard, incarnation, reader, tonumber(args[4])) or floor
   call('EXPIRE', shard .. 'warm:' .. reader, WARM_SECONDS)
   call('EXPIRE', feed, FEED_SECONDS)
   local authors = merged_for(shard, reader, noted)

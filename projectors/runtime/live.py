@@ -48,6 +48,8 @@ REPORT_SECONDS = 10.0
 # of a worker's time.
 GC_THRESHOLDS = (200_000, 20, 50)
 LEAVE_SECONDS = 1.0
+# While audiences are walked, a batch waits for the walk's calls that came before it. Several wait for the same ones.
+FEED_LANES = 6
 log = structlog.get_logger()
 
 
@@ -97,7 +99,7 @@ class LiveWorker:
             self._holdings,
             lambda error: self.app.add_future(self.app.crash(error)),
             self._parking,
-            lanes=int(settings.lanes) if isinstance(projector.projection, PostgresProjection) else 1,
+            lanes=lanes_of(projector.projection, settings),
         )
         transport = Transport(self.app.conf.broker_consumer, self.app)
         transport.store, transport.holdings, transport.settings = projector.store, self._holdings, settings
@@ -185,6 +187,13 @@ class LiveWorker:
 
     def watch(self) -> None:
         Watchdog(self, self._ends, self._settings).start()
+
+
+def lanes_of(projection: Projection, settings: WorkerSettings) -> int:
+    """How many batches of different partitions are applied at once."""
+    if isinstance(projection, PostgresProjection):
+        return int(settings.lanes)
+    return 1 if projection.one_shard else FEED_LANES
 
 
 def parking_of(

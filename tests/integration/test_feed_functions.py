@@ -236,13 +236,46 @@ def test_erasure_ends_feed_and_audience_and_cools_nobody_else(feeds: Feeds) -> N
 
 def test_reading_keeps_a_feed_and_its_set_never_ends_before_it(feeds: Feeds) -> None:
     feeds.warm(ANA, [BEN], [])
+    names = ("warm", "feed", "arrived")
+    warm, feed, arrived = (shard_key(shard_of(ANA, SHARDS), f"{name}:{ANA.hex}") for name in names)
     feeds.apply("posts", published(1, BEN))
-    warm, feed = (shard_key(shard_of(ANA, SHARDS), f"{name}:{ANA.hex}") for name in ("warm", "feed"))
-    assert 7 * 86_400 - 10 < feeds.redis.ttl(warm) < feeds.redis.ttl(feed)
+    assert 7 * 86_400 - 10 < feeds.redis.ttl(warm) < feeds.redis.ttl(arrived)
+    feeds.items(ANA)
+    assert not feeds.redis.exists(arrived)
     feeds.redis.expire(warm, 50)
     feeds.redis.expire(feed, 60)
     feeds.items(ANA)
     assert 7 * 86_400 - 10 < feeds.redis.ttl(warm) < feeds.redis.ttl(feed)
+
+
+def test_what_arrives_is_taken_in_when_it_is_much_and_when_it_is_read_or_removed(feeds: Feeds) -> None:
+    feed, arrived = (shard_key(shard_of(ANA, SHARDS), f"{name}:{ANA.hex}") for name in ("feed", "arrived"))
+    feeds.warm(ANA, [BEN], [])
+    assert feeds.apply("posts", published(1, BEN)) is Outcome.APPLIED
+    assert (feeds.redis.zcard(feed), feeds.redis.exists(arrived)) == (0, 1)
+    feeds.apply("posts", published(2, BEN), published(3, BEN))
+    assert (feeds.redis.zcard(feed), feeds.redis.exists(arrived)) == (3, 0)
+    feeds.apply("posts", published(4, BEN))
+    assert feeds.items(ANA) == [identifier(step) for step in (4, 3, 2, 1)]
+    assert (feeds.redis.zcard(feed), feeds.redis.exists(arrived)) == (4, 0)
+    # The same again, as a redelivery brings it, and one that is gone before anybody has read it.
+    feeds.apply("posts", published(4, BEN))
+    feeds.apply("posts", published(5, BEN))
+    feeds.apply("posts", deleted(6, published(5, BEN)))
+    assert (feeds.redis.zcard(feed), feeds.redis.exists(arrived)) == (4, 0)
+    assert feeds.items(ANA) == [identifier(step) for step in (4, 3, 2, 1)]
+
+
+def test_many_items_arrive_at_once(feeds: Feeds) -> None:
+    """More than one call of a command may have as arguments, and all pushed in one call of the function."""
+    feeds.warm(ANA, [BEN], [])
+    feeds.store.push_cost = 1_000_000
+    posts = [published(step, BEN) for step in range(1, 6_000)]
+    assert feeds.apply("posts", *posts) is Outcome.APPLIED
+    page = feeds.readers.page(ANA, None, 100)
+    assert page is not None
+    assert ids_of(page) == [post.post_id for post in reversed(posts)][:ITEMS_MAX]
+    assert page.floor == posts[-ITEMS_MAX - 1].post_id
 
 
 def test_a_zombie_is_refused_and_its_successor_goes_on(feeds: Feeds) -> None:

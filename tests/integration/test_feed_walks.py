@@ -25,6 +25,7 @@ from tests.specs.fold_cases import ANA, BEN, CLEO, DAN, deleted, erased, identif
 
 THRESHOLD = 10
 FEW, MANY = 1, 100  # followers, far from the threshold
+UNPACKED = "return {cmsgpack.unpack(redis.call('GET', KEYS[1]) or '')}"
 READERS = [identifier(1_000 + number) for number in range(40)]
 
 
@@ -48,13 +49,18 @@ def seen(feeds: Feeds) -> set[tuple[UUID, ...]]:
 
 
 def in_sets(feeds: Feeds, reader: UUID) -> set[UUID]:
-    keys = [shard_key(shard, f"feed:{reader.hex}") for shard in range(SHARDS)]
-    return {UUID(member[:32]) for key in keys for member in feeds.redis.zrange(key, 0, -1)}
+    """In the reader's sorted set, or arrived for it."""
+    sets = [shard_key(shard, f"feed:{reader.hex}") for shard in range(SHARDS)]
+    members = [member for key in sets for member in feeds.redis.zrange(key, 0, -1)]
+    arrived = [shard_key(shard, f"arrived:{reader.hex}") for shard in range(SHARDS)]
+    members += [member for key in arrived for member in feeds.redis.eval(UNPACKED, 1, key)[1::2]]
+    return {UUID(member[:32]) for member in members}
 
 
 def kept_of(feeds: Feeds, author: UUID) -> set[str]:
     """What the shards keep of an author besides the audience."""
-    return {key.split(":")[2] for key in feeds.redis.scan_iter(match=f"*:{author.hex}")} - {"audience", "warm", "feed"}
+    found = {key.split(":")[2] for key in feeds.redis.scan_iter(match=f"*:{author.hex}")}
+    return found - {"audience", "warm", "feed", "arrived"}
 
 
 def test_what_is_owed_is_seen_at_once_and_is_in_every_set_in_the_end(great: Feeds) -> None:
