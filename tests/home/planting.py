@@ -86,8 +86,10 @@ def _repeat() -> RedisProjection:
     """What is older than the ranked items is not kept from what was ranked."""
     beyond = pages._beyond
 
-    def careless(viewer_id: UUID, place: Any, limit: int, explain: bool, ranked: frozenset[str]) -> Any:
-        return beyond(viewer_id, dataclasses.replace(place, after=None), limit, explain, frozenset())
+    def careless(
+        viewer_id: UUID, place: Any, limit: int, explain: bool, ranked: frozenset[str], asked: pages.Asked
+    ) -> Any:
+        return beyond(viewer_id, dataclasses.replace(place, after=None), limit, explain, frozenset(), asked)
 
     pages._beyond = careless
     return feed_fold.PROJECTION
