@@ -272,7 +272,8 @@ def show(report: Report) -> None:
     )
     if report.first is not None:
         first = report.first
-        screen.print(f"first difference: {first.username} ({first.reader_id}), by {first.sort}, place {first.place}")
+        at = f"by {first.sort}, place {first.place}"
+        screen.print(f"first difference: {first.username} ({first.reader_id}), {at}", soft_wrap=True)
         screen.print(f"  expected {first.expected}\n  found    {first.found}", soft_wrap=True)
     if report.log_moved:
         screen.print("[yellow]records were appended meanwhile[/]: what they changed was not compared")
