@@ -40,7 +40,8 @@ def test_a_call_goes_to_its_node_without_asking_anything_before(feeds: Feeds) ->
     feeds.items(ANA)
     after = _calls(feeds)
     assert {name: count - calls.get(name, 0) for name, count in after.items() if count != calls.get(name, 0)} == {
-        "fcall": 1, "hmget": 1, "get": 1, "getdel": 1, "expire": 2, "lrange": 1, "zrevrangebyscore": 1, "info": PRIMARIES
+        "fcall": 1, "hmget": 1, "get": 1, "getdel": 1, "expire": 2, "lrange": 1, "zrevrangebyscore": 1,
+        "info": PRIMARIES,
     }  # fmt: skip
 
 
