@@ -18,7 +18,7 @@ from shared import feed_redis
 from shared.environment import Environment
 from shared.feed_store import shard_key
 
-STEP_COST = 2_000  # microseconds of one call, about; it cannot be interrupted
+STEP_COST = 1_500  # microseconds of one call, about; it cannot be interrupted
 IN_FLIGHT = 2  # Redis begins the next call while the answer to the last one travels, and others wait for two at most
 OWED_MAX = 2_000  # items of a shard; beyond, the log waits for the walks
 WAIT_SECONDS_MAX = 4.0  # and not longer than the watchdog looks on
