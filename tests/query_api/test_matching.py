@@ -231,6 +231,23 @@ def test_what_matches_too_often_to_be_looked_up_is_walked_for(serving: Serving, 
         assert ids_of(serving.get("feed/home/", viewer, sort=sort, q=other)) == [str(oldest)]
 
 
+def test_what_is_rare_and_far_down_is_found_in_every_way(serving: Serving, world: World) -> None:
+    word = "w" + uuid4().hex[:12]
+    viewer, ana, ben, _ = circle(world)
+    stranger, named = world.person(), world.person(f"x{word}")
+    theirs, of_named = world.post(stranger, word), world.post(named)
+    own, quoting = world.post(ana, word), world.post(ana, "look", quote_of=theirs)
+    strange = world.post(stranger, "look", quote_of=theirs)
+    for post in (theirs, strange, of_named):
+        world.share(ben, post)
+    for nth in range(2 * RANKED_ITEMS_MAX):
+        world.post((ana, ben)[nth % 2])
+    expected = [str(each) for each in (of_named, strange, theirs, quoting, own)]
+    assert ids_of(serving.get("feed/home/", viewer, sort="recent", q=word)) == expected
+    first = serving.get("feed/home/", viewer, sort="ranked", q=word, limit=2)
+    assert sorted(all_ids(serving, first, viewer)) == sorted(expected)
+
+
 def mint_before(identifier: UUID) -> UUID:
     return mint(time_of(identifier) - 1_000_000)
 
