@@ -26,7 +26,7 @@ from projectors.feed.fold import PROJECTION as FEED
 from schemas.types import Event
 from shared.environment import environment
 from shared.ids import micros_of, time_of
-from tests.home import planting
+from tests.home import DIFFERENT, planting
 from tests.home.histories import history, parts
 from tests.home.reading import PAGES_MAX, STEPS_OF_A_REFILL, Answer, Readers, Shown, expected
 from tests.home.workers import Workers, readers_of, unpacked_sets
@@ -34,7 +34,6 @@ from tests.model.home import Item
 from tests.model.reference import Model
 from tests.model.sets import greatest
 
-DIFFERENT = 3
 RESTS = 3
 LIMITS = (1, 2, 3, 5, 8, 50)
 SORTS = ("recent", "ranked")

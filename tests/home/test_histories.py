@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 from shared.environment import REPOSITORY, Environment
+from tests.home import DIFFERENT
 from tests.home.planting import BUGS
-from tests.home.run import DIFFERENT
 
 HISTORIES = int(os.environ.get("ROOKERY_HOME_HISTORIES") or 12)
 SEED = int(os.environ.get("ROOKERY_HOME_SEED") or 1)
