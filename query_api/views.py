@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from query_api.access_tokens import bearer_of
-from query_api.answers import JSONRenderer, answer_of
+from query_api.answers import answer_of
 from query_api.consistency import FRESH, HEADER, Demand, admit, demand_of, token_secret
 from query_api.cursors import limit_of, read_id_cursor, write_id_cursor
 from query_api.pipeline import Page
@@ -44,9 +44,11 @@ class ReadView(APIView):
         answer_of(request._request).consistency = admitted
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """There is one renderer: what nearly every client accepts need not be parsed to find it."""
-        if request.headers.get("Accept", "*/*") in ("*/*", "application/json") and "format" not in request.query_params:
-            return JSONRenderer(), JSONRenderer.media_type
+        """Where there is one renderer, what nearly every client accepts need not be parsed to find it."""
+        renderer, *others = self.get_renderers()
+        accepted = request.headers.get("Accept", "*/*") in ("*/*", renderer.media_type)
+        if accepted and not others and "format" not in request.query_params:
+            return renderer, renderer.media_type
         return super().perform_content_negotiation(request, force)
 
     def is_admitted_by_reading(self, request: Request) -> bool:

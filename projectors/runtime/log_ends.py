@@ -115,5 +115,5 @@ class LogEnds:
 
     def _offsets(self, partitions: Iterable[Partition], spec: OffsetSpec) -> dict[Partition, int]:
         wanted = {TopicPartition(self._environment.topic(p.topic), p.number): p for p in partitions}
-        found = listed_offsets(self._admin, wanted, spec, self._timeout) if wanted else {}
+        found = listed_offsets(self._admin, wanted, spec, self._timeout)
         return {wanted[place]: each.offset for place, each in found.items()}

@@ -165,6 +165,9 @@ class NoEnds(LogEnds):
     def partitions(self, topics: Iterable[str]) -> list[Partition]:
         return []
 
+    def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        return {}
+
 
 async def swept(environment: Environment) -> None:
     async with await connect(environment.read_database_url) as connection:

@@ -5,9 +5,13 @@ them, but in this process and to the end; afterwards all erased people are swept
 """
 
 import asyncio
+import json
 import os
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -28,7 +32,7 @@ from schemas.catalogue import event_schemas, topics
 from schemas.registration import open_codec, register
 from schemas.types import Event, PostShared
 from shared.crypto import KeyRing, new_data_key, wrap
-from shared.environment import Environment, load
+from shared.environment import REPOSITORY, Environment, load
 from shared.feed_item import FeedItem
 from shared.feed_store import FeedStore
 from shared.kafka import PRODUCER_SETTINGS, partition_of, record_key
@@ -161,3 +165,16 @@ class Installation:
 
 async def _from_the_beginning(partitions: Sequence[Partition]) -> Mapping[Partition, int]:
     return dict.fromkeys(partitions, 0)
+
+
+def answered(installation: Installation, module: str, *arguments: str) -> tuple[int, dict[str, Any], str]:
+    """Of a module run on the installation: exit status, the object on standard output, what stands on the other."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=REPOSITORY,
+        env=installation.variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr

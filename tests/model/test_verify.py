@@ -10,8 +10,6 @@ Cannot catch: a difference that model and folds share (a misreading of docs/sema
 import asyncio
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,10 +17,10 @@ import psycopg
 import pytest
 
 from schemas.types import ContentScored, Event
-from shared.environment import REPOSITORY, Environment
+from shared.environment import Environment
 from shared.feed_item import FeedItem
 from shared.feed_store import shard_key, shard_of
-from tests.model.installation import Installation
+from tests.model.installation import Installation, answered
 from tests.model.reference import Model
 from tests.model.tables import TABLES, VIEWS
 from tests.properties.histories import LEAVING, MODERATING, PEOPLE, REACTIONS, STEPS, Action, society
@@ -101,16 +99,7 @@ def installation(servers: Environment, scratch_database: str, events: list[Event
 
 
 def verify(installation: Installation, timeout: int = 20) -> tuple[int, dict[str, Any], str]:
-    """Exit status, the object on standard output, and what stands on the other."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.model.verify", "--json", "--timeout", str(timeout)],
-        cwd=REPOSITORY,
-        env=installation.variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr
+    return answered(installation, "tests.model.verify", "--json", "--timeout", str(timeout))
 
 
 def test_everything_is_what_the_log_says(installation: Installation, events: list[Event]) -> None:

@@ -25,7 +25,7 @@ from shared.environment import REPOSITORY, Environment, load
 from shared.ids import mint, time_of
 from tests.model import verify_feed
 from tests.model.home import RANKED_ITEMS_MAX
-from tests.model.installation import Installation
+from tests.model.installation import Installation, answered
 from tests.model.reference import Model
 from tests.model.test_verify import random_script
 from tests.model.verify import CannotCompare
@@ -67,16 +67,7 @@ def installation(
 
 
 def verify(installation: Installation, *more: str) -> tuple[int, dict[str, Any], str]:
-    """Exit status, the object on standard output, and what stands on the other."""
-    done = subprocess.run(
-        [sys.executable, "-m", "infra.cli.main", "verify", "feed", "--json", "--limit", str(LIMIT), *more],
-        cwd=REPOSITORY,
-        env=installation.variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr
+    return answered(installation, "infra.cli.main", "verify", "feed", "--json", "--limit", str(LIMIT), *more)
 
 
 def readers(events: list[Event]) -> int:
